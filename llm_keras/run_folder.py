@@ -1,0 +1,88 @@
+"""Where everything of one run lies. Scripts rely on these names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run; every path of it is named here and nowhere else."""
+
+    root: Path
+
+    @property
+    def run_file(self) -> Path:
+        """The settings the run was made with, complete and with overrides applied."""
+        return self.root / "run.yaml"
+
+    @property
+    def stages(self) -> Path:
+        """One JSON file for each finished stage: what it read, its settings, what it wrote."""
+        return self.root / "stages"
+
+    @property
+    def corpus(self) -> Path:
+        """Everything made from the sources."""
+        return self.root / "corpus"
+
+    @property
+    def documents(self) -> Path:
+        """Curated documents, `{train,validation}-00000-of-00004.jsonl.gz`."""
+        return self.corpus / "documents"
+
+    @property
+    def rejected(self) -> Path:
+        """Dropped documents, each with its reason."""
+        return self.corpus / "rejected"
+
+    @property
+    def dead_letters(self) -> Path:
+        """What could not be read, each with file, place and error."""
+        return self.corpus / "dead_letters"
+
+    @property
+    def curation(self) -> Path:
+        """Counts of the curation: in, kept, dropped by reason, dead, for each source."""
+        return self.corpus / "curation.json"
+
+    @property
+    def manifest(self) -> Path:
+        """The tokenized shards, with their hashes."""
+        return self.corpus / "manifest.json"
+
+    @property
+    def tokenizer_model(self) -> Path:
+        """The SentencePiece model that Beam, training and serving share."""
+        return self.root / "tokenizer" / "tokenizer.model"
+
+    @property
+    def checkpoints(self) -> Path:
+        """One folder for each kept step, complete or absent."""
+        return self.root / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object for each training step."""
+        return self.root / "metrics.jsonl"
+
+    @property
+    def validation_metrics(self) -> Path:
+        """One JSON object for each validation."""
+        return self.root / "validation.jsonl"
+
+    @property
+    def evaluation(self) -> Path:
+        """Held-out quality beside the baselines, and samples."""
+        return self.root / "evaluation.json"
+
+    @property
+    def export(self) -> Path:
+        """SavedModels, one folder for each version."""
+        return self.root / "export"
+
+    @property
+    def report(self) -> Path:
+        """The run as a page to look at."""
+        return self.root / "report.html"
