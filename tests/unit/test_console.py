@@ -53,7 +53,8 @@ def test_a_failure_still_shows_how_far_it_came(capfd):
             bar.update(3)
             raise RuntimeError("stop")
 
-    pytest.raises(RuntimeError, fail)
+    with pytest.raises(RuntimeError):
+        fail()
     assert "train: 3/9" in capfd.readouterr().err
 
 
