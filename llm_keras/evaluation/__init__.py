@@ -1,0 +1,1 @@
+"""Held-out quality beside honest baselines, and the report of a run."""
