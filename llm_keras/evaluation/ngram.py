@@ -51,8 +51,8 @@ class KneserNey:
         2
 
     References:
-        Chen and Goodman 1999, "An empirical study of smoothing techniques for language modeling",
-        section 3 (modified Kneser-Ney). Heafield et al. 2013, "Scalable modified Kneser-Ney
+        Chen and Goodman 1998, "An empirical study of smoothing techniques for language modeling",
+        TR-10-98, section 3 (modified Kneser-Ney). Heafield et al. 2013, "Scalable modified Kneser-Ney
         language model estimation", section 3 (adjusted counts, n-grams that begin a sentence).
     """
 
@@ -186,10 +186,10 @@ def discounts(counts: Ints) -> tuple[float, float, float]:
         Three discounts, each between 0 and its count; `FALLBACK_DISCOUNTS` where they are not.
 
     References:
-        Chen and Goodman 1999, equation 17.
+        Chen and Goodman 1998, TR-10-98, equation 26.
     """
     t = np.bincount(np.minimum(counts, 5), minlength=6)[:5].astype(np.float64)
-    if t[1:].min() > 0:
+    if t[1:4].min() > 0:
         y = t[1] / (t[1] + 2 * t[2])
         found = tuple(k - (k + 1) * y * float(t[k + 1] / t[k]) for k in (1, 2, 3))
         if all(0 <= d <= k for k, d in enumerate(found, 1)):
