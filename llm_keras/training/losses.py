@@ -1,0 +1,195 @@
+"""Token cross-entropy with label smoothing and z-loss, and its gradient without whole logits.
+
+Shapes: N tokens, D hidden size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+#: Largest block of logits that is held at once, in float32 numbers (32 MB).
+LOGITS_PER_BLOCK = 2**23
+
+
+@dataclass(frozen=True)
+class TokenLoss:
+    """The loss of one predicted token.
+
+    ``loss = (1 - s) * (Z - z[target]) + s * mean_v(Z - z[v]) + c * Z**2``
+
+    with logits z, ``Z = log(sum_v exp(z[v]))``, smoothing s and z-loss coefficient c.
+
+    Args:
+        label_smoothing: s, the share of the target spread evenly over the vocabulary, the target
+            itself included. Default 0.
+        z_loss: c, which keeps Z near zero; 1e-4 is usual. Default 0.
+
+    Call arguments:
+        logits: float32 [..., V].
+        targets: int32 [...], each in [0, V).
+
+    Returns:
+        float32 [...].
+
+    References:
+        Smoothing: Szegedy et al. 2016, section 7. z-loss: Chowdhery et al. 2022, section 5.
+    """
+
+    label_smoothing: float = 0.0
+    z_loss: float = 0.0
+
+    def __call__(self, logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """The loss of each token; see the class."""
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+        if self.label_smoothing or self.z_loss:
+            log_sum = tf.reduce_logsumexp(logits, axis=-1)
+            spread = log_sum - tf.reduce_mean(logits, axis=-1)
+            loss = (1.0 - self.label_smoothing) * loss + self.label_smoothing * spread
+            loss += self.z_loss * tf.square(log_sum)
+        return loss
+
+
+def predictions(
+    tokens: tf.Tensor, segments: tf.Tensor | None
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Which token each position must predict, and whether it counts.
+
+    Args:
+        tokens: int32 [B, T+1].
+        segments: int32 [B, T+1], the document of each token within its row, 0 for padding; None
+            if every row is one document.
+
+    Returns:
+        Inputs int32 [B, T], targets int32 [B, T], and weights float32 [B, T]: 1 where the target
+        belongs to the same document as the input, else 0.
+    """
+    inputs, targets = tokens[:, :-1], tokens[:, 1:]
+    if segments is None:
+        return inputs, targets, tf.ones_like(targets, tf.float32)
+    same = (segments[:, 1:] == segments[:, :-1]) & (segments[:, 1:] != 0)
+    return inputs, targets, tf.cast(same, tf.float32)
+
+
+@dataclass(frozen=True)
+class Head:
+    """What turns hidden states into logits: the last step of a model.
+
+    Args:
+        logits: Maps hidden [n, D] to logits float32 [n, V].
+        variables: What `logits` reads and learns.
+        vocabulary_size: V.
+    """
+
+    logits: Callable[[tf.Tensor], tf.Tensor]
+    variables: Sequence[tf.Variable]
+    vocabulary_size: int
+
+
+def loss_sum(
+    loss: TokenLoss, head: Head, hidden: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
+) -> tf.Tensor:
+    """Sum of the weighted losses of N tokens, block by block.
+
+    Args:
+        loss: Loss of a token.
+        head: The model's last step.
+        hidden: float [N, D].
+        targets: int32 [N].
+        weights: float32 [N].
+
+    Returns:
+        float32 scalar.
+    """
+
+    def block_sum(block: tuple[tf.Tensor, ...]) -> tf.Tensor:
+        return tf.reduce_sum(loss(head.logits(block[0]), block[1]) * block[2])
+
+    blocks = _blocks(head, hidden, targets, weights)
+    if blocks is None:
+        return block_sum((hidden, targets, weights))
+    sums = tf.map_fn(
+        block_sum, blocks, fn_output_signature=tf.float32, parallel_iterations=_ONE_AT_A_TIME
+    )
+    return tf.reduce_sum(sums)
+
+
+def loss_sum_and_gradients(
+    loss: TokenLoss, head: Head, hidden: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+    """Sum of the weighted losses of N tokens with its gradient, taken at once.
+
+    Each block's logits are made, differentiated and forgotten, so that the memory they need does
+    not grow with N. The caller hands the first gradient on to whatever made `hidden`.
+
+    Args:
+        loss: Loss of a token.
+        head: The model's last step.
+        hidden: float [N, D].
+        targets: int32 [N].
+        weights: float32 [N].
+
+    Returns:
+        The sum, float32 scalar; its gradient by `hidden`, [N, D]; its gradients by the head's
+        variables, dense.
+    """
+
+    def differentiate(
+        hidden: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        with tf.GradientTape() as tape:
+            tape.watch(hidden)
+            total = tf.reduce_sum(loss(head.logits(hidden), targets) * weights)
+        by_hidden, *by_variables = tape.gradient(total, [hidden, *head.variables])
+        return total, by_hidden, [tf.convert_to_tensor(gradient) for gradient in by_variables]
+
+    blocks = _blocks(head, hidden, targets, weights)
+    if blocks is None:
+        return differentiate(hidden, targets, weights)
+
+    def add_block(
+        index: tf.Tensor, total: tf.Tensor, by_hidden: tf.TensorArray, sums: list[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray, list[tf.Tensor]]:
+        block_total, block_by_hidden, gradients = differentiate(*(part[index] for part in blocks))
+        sums = [a + b for a, b in zip(sums, gradients, strict=True)]
+        return index + 1, total + block_total, by_hidden.write(index, block_by_hidden), sums
+
+    count = tf.shape(blocks[0])[0]
+    _, total, by_hidden, gradients = tf.while_loop(
+        lambda index, *_: index < count,
+        add_block,
+        (
+            0,
+            0.0,
+            tf.TensorArray(hidden.dtype, count, element_shape=blocks[0].shape[1:]),
+            [tf.zeros(variable.shape, variable.dtype) for variable in head.variables],
+        ),
+        parallel_iterations=_ONE_AT_A_TIME,
+    )
+    flat = tf.reshape(by_hidden.stack(), [-1, hidden.shape[-1]])
+    return total, flat[: tf.shape(hidden)[0]], gradients
+
+
+#: Iterations of a loop over blocks that may run together; more would hold more logits.
+_ONE_AT_A_TIME = 1
+
+
+def _blocks(
+    head: Head, hidden: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor] | None:
+    """The tokens as [blocks, n, ...], padded with weight 0; None if one block holds them all."""
+    size = max(1, LOGITS_PER_BLOCK // head.vocabulary_size)
+    known = hidden.shape[0]
+    if known is not None and known <= size:
+        return None
+    if known is not None:
+        size = -(-known // -(-known // size))  # Blocks of equal size need the least padding.
+    padding = -tf.shape(hidden)[0] % size
+
+    def cut(x: tf.Tensor) -> tf.Tensor:
+        padded = tf.pad(x, [[0, padding], *[[0, 0]] * (x.shape.rank - 1)])
+        return tf.reshape(padded, [-1, size, *x.shape[1:]])
+
+    return cut(hidden), cut(targets), cut(weights)
