@@ -131,8 +131,9 @@ class Tokenizer(Config):
         least = RESERVED_PIECES + BYTE_PIECES + len(self.user_symbols) + 1
         if self.vocabulary_size < least:
             raise ValueError(
-                f"vocabulary_size {self.vocabulary_size} is below {least}: {RESERVED_PIECES} special,"
-                f" {BYTE_PIECES} byte and {len(self.user_symbols)} user pieces come first; raise it"
+                f"vocabulary_size {self.vocabulary_size} is below {least}: {RESERVED_PIECES}"
+                f" special, {BYTE_PIECES} byte and {len(self.user_symbols)} user pieces come first;"
+                " raise it"
             )
         return self
 

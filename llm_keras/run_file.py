@@ -158,3 +158,15 @@ def _section(annotation: Any) -> type[BaseModel] | None:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+def describe(section: type[BaseModel] = Run, prefix: str = "") -> Iterator[str]:
+    """One line for each field: its path, default and meaning."""
+    for name, field in section.model_fields.items():
+        inner = _section(field.annotation)
+        if inner is not None:
+            yield f"{prefix}{name}: {_one_line(inner.__doc__ or '')}"
+            yield from describe(inner, f"{prefix}{name}.")
+        else:
+            default = "required" if field.is_required() else f"default {field.default!r}"
+            yield f"{prefix}{name} ({default}) {field.description or ''}".rstrip()

