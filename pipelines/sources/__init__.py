@@ -1,0 +1,31 @@
+"""Readers of corpus sources: one file a kind, listed in `KINDS`.
+
+A reader is a function `(path, source) -> texts and what could not be read`. It streams, knows
+nothing of Beam, and raises nothing about the content of a file: bad content is `Unreadable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from llm_keras import config
+from pipelines.sources import json_lines, text_files
+from pipelines.sources.record import Text, Unreadable
+
+__all__ = ["KINDS", "Kind", "Text", "Unreadable"]
+
+
+class Kind(NamedTuple):
+    """A kind of source: the names its files end in, and how one is read."""
+
+    suffixes: tuple[str, ...]
+    read: Callable[[Path, config.Source], Iterator[Text | Unreadable]]
+
+
+#: `kind` of a source in the run file -> its reader.
+KINDS: dict[str, Kind] = {
+    "text": Kind(text_files.SUFFIXES, text_files.read),
+    "jsonl": Kind(json_lines.SUFFIXES, json_lines.read),
+}

@@ -1,0 +1,115 @@
+"""The one thing that flows through curation: a document, its identity and its split."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any, Literal
+
+Split = Literal["train", "validation"]
+SPLITS: tuple[Split, ...] = ("train", "validation")
+
+#: Hexadecimal digits of an id: 96 bits, so that a chance collision among 10**10 is below 1e-8.
+ID_DIGITS = 24
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Document:
+    """One text with what is known about it.
+
+    Args:
+        id: `document_id(...)`; the same text of the same place has the same id on every runner.
+        text: Its lines end in one line feed; nothing else of the source was changed.
+        source: Name of the source in the run file.
+        subset: Part of the source, for sources that are made of parts; else None.
+        language: The source's language tag, else the language identified, else None.
+        licence: Licence tag of the source.
+        url: Where it was found, if the source says so.
+    """
+
+    id: str
+    text: str
+    source: str
+    subset: str | None = None
+    language: str | None = None
+    licence: str = "unknown"
+    url: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields by name, in the order of the schema."""
+        return {name: getattr(self, name) for name in FIELDS}
+
+
+FIELDS: tuple[str, ...] = tuple(field.name for field in dataclasses.fields(Document))
+
+
+def document_id(source: str, locator: str, content: str) -> str:
+    """Makes the id of `content`, found at `locator` of `source`.
+
+    It depends on where and what, never on an order: a locator is a path below the source's
+    root, not a row number. Equal texts in one file therefore share an id.
+
+    >>> document_id("letters", "1790/first.txt", "Dear Sir")
+    'letters:ca5e3fa80a8c21ec9cba98d2'
+    """
+    parts = "\0".join((source, locator, content)).encode()
+    return f"{source}:{hashlib.sha256(parts).hexdigest()[:ID_DIGITS]}"
+
+
+def content_digest(text: str) -> bytes:
+    """16 bytes that are equal for equal texts: the key of exact deduplication."""
+    return hashlib.sha256(text.encode()).digest()[:16]
+
+
+def unify_newlines(text: str) -> str:
+    r"""Makes every line end one line feed; changes nothing else.
+
+    >>> unify_newlines("one\r\ntwo\rthree\n")
+    'one\ntwo\nthree\n'
+    """
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def split(document_id: str, seed: int, validation_fraction: float) -> Split:
+    """Puts a document into training or validation, by a hash of its id alone.
+
+    Args:
+        document_id: The id; documents added later never move the ones already there.
+        seed: Another seed holds out another sample.
+        validation_fraction: Probability, in (0, 1), of being held out.
+
+    >>> [split(f"letters:{i}", seed=0, validation_fraction=0.5) for i in range(3)]
+    ['train', 'validation', 'validation']
+    """
+    digest = hashlib.sha256(f"split\0{seed}\0{document_id}".encode()).digest()
+    uniform = int.from_bytes(digest[:8], "big") / 2**64
+    return "validation" if uniform < validation_fraction else "train"
+
+
+def write_json_lines(file: IO[bytes], rows: Iterable[dict[str, Any]]) -> int:
+    """Writes one JSON object a line as gzip, the same bytes every time; returns the rows written.
+
+    The gzip header holds neither time nor file name.
+    """
+    count = 0
+    with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6) as packed:
+        for row in rows:
+            packed.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+            count += 1
+    return count
+
+
+def read_documents(path: Path) -> Iterator[Document]:
+    """Streams the documents of one curated `.jsonl.gz` file."""
+    with gzip.open(path, "rt", encoding="utf-8", newline="\n") as lines:
+        for line in lines:
+            yield Document(**json.loads(line))
+
+
+def document_files(folder: Path, split: Split) -> list[Path]:
+    """The curated files of one split, in order of their number."""
+    return sorted(folder.glob(f"{split}-*-of-*.jsonl.gz"))

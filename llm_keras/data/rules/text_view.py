@@ -1,0 +1,46 @@
+"""One text, split into its parts once, however many rules look at it."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+
+from llm_keras.data.rules.language import Identified, identify_language
+
+_BLANK_LINES = re.compile(r"\n{2,}")
+
+
+class TextView:
+    """The words, lines and paragraphs of a text, each computed when first asked for.
+
+    Args:
+        text: The text, with line feeds as line ends.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def words(self) -> list[str]:
+        """What stands between white space, punctuation included, as Gopher counts words."""
+        return self.text.split()
+
+    @cached_property
+    def word_characters(self) -> int:
+        """Characters of all words, white space left out."""
+        return sum(map(len, self.words))
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines that are not blank."""
+        return [line for line in self.text.split("\n") if line and not line.isspace()]
+
+    @cached_property
+    def paragraphs(self) -> list[str]:
+        """What stands between blank lines."""
+        return [part for part in _BLANK_LINES.split(self.text) if part and not part.isspace()]
+
+    @cached_property
+    def language(self) -> Identified:
+        """The language that the text is written in, as far as a model can tell."""
+        return identify_language(self.text)

@@ -1,0 +1,76 @@
+"""Applies a list of rules to documents; the only place where rules meet Beam."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+
+from llm_keras import config
+from llm_keras.data.document import Document
+from llm_keras.data.rules import KEEP, Rule, TextView, Verdict, rules
+from pipelines.read import DeadLetter
+
+
+class Judged(NamedTuple):
+    """A document and the verdict on it."""
+
+    document: Document
+    verdict: Verdict = KEEP
+
+
+def judge(document: Document, chosen: Sequence[Rule], identify_language: bool) -> Judged:
+    """Asks the rules in order; the first that drops gives the reason.
+
+    Args:
+        document: The document.
+        chosen: The rules.
+        identify_language: Whether a kept document without a language tag gets one.
+    """
+    view = TextView(document.text)
+    for rule in chosen:
+        verdict = rule.judge(view)
+        if not verdict.keep:
+            return Judged(document, verdict)
+    if identify_language and document.language is None:
+        document = dataclasses.replace(document, language=view.language.code)
+    return Judged(document)
+
+
+class ApplyRules(beam.PTransform):
+    """Documents -> `judged` documents and `dead` letters.
+
+    A rule that fails on a document is a defect of the rule; it costs that document, which
+    becomes a dead letter, and not the job.
+
+    Args:
+        corpus: Says which rules, with which limits.
+    """
+
+    def __init__(self, corpus: config.Corpus) -> None:
+        super().__init__()
+        self.corpus = corpus
+
+    def expand(self, documents: Any) -> Any:
+        """Judges each document on its own."""
+        return documents | beam.ParDo(_Judge(self.corpus)).with_outputs("dead", main="judged")
+
+
+class _Judge(beam.DoFn):
+    def __init__(self, corpus: config.Corpus) -> None:
+        self.corpus = corpus
+
+    def setup(self) -> None:
+        """Makes the rules in the worker: they are closures, which do not travel."""
+        self.rules = rules(self.corpus)
+        self.identify = self.corpus.language is not None
+
+    def process(self, document: Document) -> Iterator[Any]:
+        try:
+            yield judge(document, self.rules, self.identify)
+        except Exception as error:
+            problem = f"a rule failed: {type(error).__name__}"
+            letter = DeadLetter(document.source, document.id, None, None, problem)
+            yield beam.pvalue.TaggedOutput("dead", tuple(letter))

@@ -1,0 +1,128 @@
+"""Finds the files of the corpus sources, before anything else starts."""
+
+from __future__ import annotations
+
+import codecs
+import glob
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from llm_keras import config
+from llm_keras.errors import UserError
+from pipelines.sources import KINDS
+
+
+class SourceFile(NamedTuple):
+    """One file to read.
+
+    Args:
+        source: Name of its source.
+        locator: Its path below the source's root, with forward slashes: its name in ids.
+        path: Where it is, absolute, in the bytes of the file system.
+        bytes: Its size.
+        modified_ns: When it was last written, in nanoseconds.
+    """
+
+    source: str
+    locator: str
+    path: bytes
+    bytes: int
+    modified_ns: int
+
+
+def find(source: config.Source) -> list[SourceFile]:
+    """Lists the files of one source, sorted by locator.
+
+    A folder is searched for the kind's file names, hidden files and folders left out; files
+    named one by one, or by a glob, are taken whatever their name.
+
+    Raises:
+        UserError: Nothing is there, or nothing of the kind, or it cannot be listed.
+    """
+    _check_encoding(source)
+    root, named = _named(source)
+    found: dict[Path, None] = {}
+    others = 0
+    for path in named:
+        if path.is_dir():
+            for file in _walk(path, source):
+                if file.name.lower().endswith(KINDS[source.kind].suffixes):
+                    found[file] = None
+                else:
+                    others += 1
+        elif path.is_file():
+            found[path] = None
+    if not found:
+        raise UserError(_nothing(source, named, others))
+    return sorted(_describe(source, path, root) for path in found)
+
+
+def _named(source: config.Source) -> tuple[Path, list[Path]]:
+    """The root that locators start from, and the files and folders that the path names."""
+    path = Path(source.path).expanduser().absolute()
+    if path.is_dir():
+        return path, [path]
+    if path.exists():
+        return path.parent, [path]
+    if not glob.has_magic(str(path)):
+        raise UserError(
+            f"corpus source {source.name}: no such file or folder: {path};"
+            " create it, or correct the source's path"
+        )
+    parts = path.parts
+    fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    return Path(*parts[:fixed]), [Path(match) for match in glob.glob(str(path), recursive=True)]
+
+
+def _walk(folder: Path, source: config.Source) -> Iterator[Path]:
+    """Every file below `folder` that is not hidden; links to folders are not followed."""
+
+    def fail(error: OSError) -> None:
+        raise UserError(
+            f"corpus source {source.name}: cannot list {error.filename}: {error.strerror};"
+            " make it readable, or correct the source's path"
+        )
+
+    for where, folders, names in os.walk(folder, onerror=fail):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(where, name)
+            if not name.startswith(".") and path.is_file():
+                yield path
+
+
+def _describe(source: config.Source, path: Path, root: Path) -> SourceFile:
+    status = path.stat()
+    name = os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
+    return SourceFile(source.name, name, os.fsencode(path), status.st_size, status.st_mtime_ns)
+
+
+def _nothing(source: config.Source, named: list[Path], others: int) -> str:
+    path = Path(source.path).expanduser().absolute()
+    suffixes = ", ".join(KINDS[source.kind].suffixes)
+    if not named:
+        return f"corpus source {source.name}: nothing matches {path}; correct the source's path"
+    found = f"found {others} other files" if others else "found no files"
+    return (
+        f"corpus source {source.name}: expected files of kind {source.kind} ({suffixes}) in"
+        f" {path}, {found}; add some, or correct the source's path or kind"
+    )
+
+
+def _check_encoding(source: config.Source) -> None:
+    """Refuses an encoding that does not exist, or in which lines cannot be told apart."""
+    try:
+        b"a".decode(source.encoding, "replace")
+        line_feed = "\n".encode(source.encoding)
+    except LookupError:
+        raise UserError(
+            f"corpus source {source.name}: unknown encoding {source.encoding!r};"
+            " name one that Python knows, such as utf-8 or latin-1"
+        ) from None
+    if source.kind == "jsonl" and line_feed.removeprefix(codecs.BOM_UTF8) != b"\n":
+        raise UserError(
+            f"corpus source {source.name}: JSON lines in {source.encoding} cannot be cut into"
+            " lines; convert the files to UTF-8"
+        )

@@ -1,0 +1,45 @@
+"""What readers yield: texts, and a note for everything that could not be read."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+#: Largest text file and largest JSON line, in bytes: some twenty times what the default length
+#: rule keeps, and small enough that a worker stays within a gigabyte.
+MAXIMUM_RECORD_BYTES = 16 * 2**20
+
+
+class Text(NamedTuple):
+    """One text as it was found, with what the file says about it."""
+
+    text: str
+    url: str | None = None
+
+
+class Unreadable(NamedTuple):
+    """Something that is no text.
+
+    Args:
+        error: What was expected and what was found; never any of the text itself.
+        line: The line it stands in, from 1, where the file has records of one line.
+        offset: The byte, from 0, where reading failed, if known. Of the decompressed file.
+    """
+
+    error: str
+    line: int | None = None
+    offset: int | None = None
+
+
+def usable(text: str) -> str:
+    """Says what makes a decoded text unusable; empty if nothing does.
+
+    NUL characters mark binary data, lone surrogates have no UTF-8 form. Every other character is
+    text, however odd.
+    """
+    if "\0" in text:
+        return "holds a NUL character: binary data, or another encoding"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "holds half a surrogate pair, which is no character"
+    return ""
