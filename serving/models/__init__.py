@@ -1,0 +1,1 @@
+"""SavedModels: what they offer, loading and running them, and swapping their versions."""
