@@ -1,0 +1,1 @@
+"""Beam pipelines: from sources to curated documents to TFRecords; none needs TensorFlow."""

