@@ -20,7 +20,6 @@ from llm_keras.errors import LLMKerasError, UserError
 if TYPE_CHECKING:
     from llm_keras.config import Run
     from llm_keras.run_folder import RunFolder
-    from llm_keras.stages import Stage
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 a defect of llm-keras, 2 a mistake in what was given, 3 stopped by a"
@@ -103,18 +102,7 @@ def _perform(name: str, run: Path, output: Path | None, overrides: list[str] | N
     from llm_keras import stages
 
     settings, folder = _load(run, output, overrides)
-    _announced(stages.BY_NAME[name], settings, folder)
-
-
-def _announced(stage: Stage, run: Run, folder: RunFolder) -> None:
-    import time
-
-    from llm_keras import console, stages
-
-    console.say(f"{stage.name}: starts")
-    start = time.monotonic()
-    stages.perform(stage, run, folder)
-    console.say(f"{stage.name}: done in {time.monotonic() - start:.1f} s")
+    stages.perform(stages.BY_NAME[name], settings, folder)
 
 
 @app.command()
@@ -133,7 +121,7 @@ def run(
         if not force and stages.is_finished(stage, settings, folder):
             console.say(f"{stage.name}: unchanged, skipped")
         else:
-            _announced(stage, settings, folder)
+            stages.perform(stage, settings, folder)
             performed = True
     if performed or not folder.report.exists():
         _report(settings, folder)
@@ -222,12 +210,12 @@ def serve(
     ] = None,
 ) -> None:
     """Serves the exported model with TF Serving's REST API."""
-    from serving import server
-
     settings, folder = _load(run, output, overrides)
     serving = settings.serving
     if not folder.export.is_dir():
         raise UserError(f"{folder.export}: no exported model; run `llm-keras export {run}` first")
+    from serving import server
+
     if ask is not None:
         with server.start_in_background(folder.export, serving.model_name) as url:
             _ask(url, serving.model_name, ask)

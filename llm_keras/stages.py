@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llm_keras import run_file
+from llm_keras import console, run_file
 from llm_keras.config import Run
 from llm_keras.errors import UserError
 from llm_keras.run_folder import RunFolder
@@ -34,7 +35,6 @@ class Stage:
         settings: The part of the run file that changes what the stage writes.
         inputs: What it reads, as a fingerprint; raises UserError if it cannot be read at all.
         outputs: The files that stand for its result.
-        before: The stage that makes its inputs, if any.
     """
 
     name: str
@@ -42,7 +42,6 @@ class Stage:
     settings: Callable[[Run], Fingerprint]
     inputs: Callable[[Run, RunFolder], Fingerprint]
     outputs: Callable[[RunFolder], Sequence[Path]]
-    before: str | None = None
 
 
 def _curate(run: Run, folder: RunFolder) -> None:
@@ -138,7 +137,6 @@ STAGES: tuple[Stage, ...] = (
         settings=lambda run: {"tokenizer": run.tokenizer.model_dump(mode="json")},
         inputs=_files(lambda folder: folder.curation),
         outputs=lambda folder: [folder.tokenizer_model],
-        before="curate",
     ),
     Stage(
         "tokenize",
@@ -149,7 +147,6 @@ STAGES: tuple[Stage, ...] = (
         },
         inputs=_files(lambda folder: folder.curation, lambda folder: folder.tokenizer_model),
         outputs=lambda folder: [folder.manifest, *sorted(folder.corpus.glob("*.tfrecord"))],
-        before="tokenizer",
     ),
     Stage(
         "train",
@@ -161,7 +158,6 @@ STAGES: tuple[Stage, ...] = (
         },
         inputs=_files(lambda folder: folder.manifest),
         outputs=lambda folder: [newest_checkpoint(folder)],
-        before="tokenize",
     ),
     Stage(
         "evaluate",
@@ -172,7 +168,6 @@ STAGES: tuple[Stage, ...] = (
         },
         inputs=_files(lambda folder: folder.manifest, newest_checkpoint),
         outputs=lambda folder: [folder.evaluation],
-        before="train",
     ),
     Stage(
         "export",
@@ -180,7 +175,6 @@ STAGES: tuple[Stage, ...] = (
         settings=lambda run: {"generation": run.generation.model_dump(mode="json")},
         inputs=_files(lambda folder: folder.tokenizer_model, newest_checkpoint),
         outputs=lambda folder: [_newest_export(folder)],
-        before="train",
     ),
 )
 
@@ -194,6 +188,8 @@ def perform(stage: Stage, run: Run, folder: RunFolder) -> None:
         UserError: An input is missing; the message names the stage that makes it.
     """
     inputs = _inputs(stage, run, folder)
+    console.say(f"{stage.name}: starts")
+    start = time.monotonic()
     record = _record_path(stage, folder)
     with _settings_in_folder(run, folder):
         record.unlink(missing_ok=True)
@@ -202,6 +198,7 @@ def perform(stage: Stage, run: Run, folder: RunFolder) -> None:
         record,
         {"inputs": inputs, "settings": stage.settings(run), "outputs": _outputs(stage, folder)},
     )
+    console.say(f"{stage.name}: done in {time.monotonic() - start:.1f} s")
 
 
 def is_finished(stage: Stage, run: Run, folder: RunFolder) -> bool:
@@ -228,8 +225,10 @@ def _inputs(stage: Stage, run: Run, folder: RunFolder) -> Fingerprint:
     try:
         return stage.inputs(run, folder)
     except FileNotFoundError as error:
+        missing = Path(error.filename)
+        maker = next((made.name for made in STAGES if missing in made.outputs(folder)), "run")
         raise UserError(
-            f"{stage.name}: {error.filename} is missing; run `llm-keras {stage.before}` first"
+            f"{stage.name}: {missing} is missing; run `llm-keras {maker}` first"
         ) from None
 
 
