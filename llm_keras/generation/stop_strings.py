@@ -1,7 +1,7 @@
 """Finding stop strings in text that is still being generated, byte for byte.
 
-A stop string may begin in one token and end in another, or lie in the middle of one. So the last
-bytes are kept, as many as a stop string could have begun in, and searched after every token.
+A stop string may begin in one token and end in another, or lie in the middle of one. So after every
+token the last bytes are searched, as many as a stop string can have begun in.
 
 Letters in shapes: B rows, S >= 1 stop strings, W bytes of text, M bytes of the longest stop string.
 An empty stop string never matches: rows with fewer stop strings are filled up with it.
@@ -40,11 +40,20 @@ def found_suffix(text: Tensor, stop: Tensor) -> Tensor:
     return tf.reduce_max(suffix, axis=[1, 2])
 
 
-def keep_tail(text: Tensor, stop: Tensor) -> Tensor:
-    """The end of each text in which a longer stop string may have begun: string [B]."""
+def tail(text: Tensor, stop: Tensor, added: int) -> Tensor:
+    """The end of each text in which a stop string may lie that was not there before.
+
+    Args:
+        text: string [B].
+        stop: string [B, S].
+        added: Most bytes by which the text has grown since it was last searched.
+
+    Returns:
+        string [B].
+    """
     longest = tf.reduce_max(tf.strings.length(stop), axis=1)
     length = tf.strings.length(text)
-    kept = tf.minimum(length, tf.maximum(longest - 1, 0))
+    kept = tf.minimum(length, longest + added)
     return tf.strings.substr(text, length - kept, kept)
 
 

@@ -47,16 +47,14 @@ def test_a_stop_string_is_found_wherever_tokens_cut_it():
     """Fed in pieces of any size, the end is found in the piece that completes the stop string."""
     whole, stop = b"one two STOP three", tf.constant([[b"STOP", b"zzz"]])
     for size in range(1, 7):
-        tail = tf.constant([b""])
-        for start in range(0, len(whole), size):
-            tail = tf.strings.join([tail, whole[start : start + size]])
-            suffix = int(found_suffix(tail, stop)[0])
-            if suffix:
-                break
-            tail = stop_strings.keep_tail(tail, stop)
-        read = whole[: start + size]
-        assert read[: len(read) - suffix] == b"one two "
-        assert len(tail[0].numpy()) <= 3 + size
+        ends = range(size, len(whole) + size, size)
+        tails = [stop_strings.tail(tf.constant([whole[:end]]), stop, size) for end in ends]
+        assert all(len(tail[0].numpy()) <= len("STOP") + size for tail in tails)
+        suffixes = [int(found_suffix(tail, stop)[0]) for tail in tails]
+        first = next(index for index, suffix in enumerate(suffixes) if suffix)
+        assert whole[: ends[first]].find(b"STOP") == len(b"one two ")
+        assert min(ends[first], len(whole)) - suffixes[first] == len(b"one two ")
+        assert b"STOP" not in whole[: ends[first] - size]
 
 
 def test_cutting_an_empty_batch_gives_an_empty_batch():
