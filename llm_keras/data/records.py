@@ -1,0 +1,193 @@
+"""Reads packed rows of a tokenized corpus, any row in constant time, and trusts nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from llm_keras.data import manifest as manifests
+from llm_keras.data import packing
+from llm_keras.data.manifest import Shard
+from llm_keras.errors import UserError
+
+#: Rows read at once when a whole shard is read.
+BLOCK_ROWS = 1024
+
+
+class RecordStore:
+    """The rows of one split.
+
+    Opening checks what is cheap: every shard of the manifest is there with its exact size, no
+    other is, and the tokenizer is the one asked for. Reading checks every record: CRC, layout, and
+    that the ids are in the vocabulary. Since all records have the same size, no length is ever
+    taken from a file.
+
+    Files are read at the moment rows are asked for and not kept open or mapped: a mapped file that
+    is cut ends the process with a bus error, and one that was replaced would go unnoticed. The
+    store can be pickled, forked and used by several threads.
+
+    Args:
+        corpus: Folder of the manifest and the shards.
+        split: `train` or `validation`.
+        tokenizer_sha256: The tokenizer that ids must come from; None does not check.
+        verify: Also reads every file and compares its SHA-256.
+
+    Attributes:
+        manifest: The manifest.
+        layout: The layout of its records.
+        failure: The last error met while reading; `input_pipeline.reader_errors` raises it.
+
+    Raises:
+        UserError: The corpus is not what its manifest says; names file, expected and found.
+    """
+
+    def __init__(
+        self,
+        corpus: Path,
+        split: Literal["train", "validation"],
+        tokenizer_sha256: str | None = None,
+        *,
+        verify: bool = False,
+    ) -> None:
+        self.corpus, self.split = Path(corpus), split
+        self.manifest = manifests.read(self.corpus)
+        self.layout = self.manifest.layout
+        self.shards = [shard for shard in self.manifest.shards if shard.split == split]
+        self.failure: UserError | None = None
+        self._ends = np.cumsum([shard.rows for shard in self.shards], dtype=np.int64)
+        if tokenizer_sha256 not in (None, self.manifest.tokenizer_sha256):
+            raise UserError(
+                f"{self.corpus}: records made with tokenizer {self.manifest.tokenizer_sha256},"
+                f" but the tokenizer here is {tokenizer_sha256}; run `llm-keras tokenize` again"
+            )
+        self._check_files()
+        if verify:
+            self._check_hashes()
+        if not self.num_rows:
+            raise UserError(f"{self.corpus}: no {split} rows; give the corpus more documents")
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the split."""
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    @property
+    def sequence_length(self) -> int:
+        """T: a row holds T + 1 tokens."""
+        return self.manifest.sequence_length
+
+    def rows(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """Reads rows by number.
+
+        Args:
+            indices: int64 [n], each in [0, num_rows), in any order.
+
+        Returns:
+            `tokens`, `segments` and `positions`, int32 [n, T + 1]; see `packing.pack`.
+
+        Raises:
+            UserError: A shard vanished, or a record is damaged; names file and byte.
+        """
+        indices = np.asarray(indices, np.int64)
+        if len(indices) and not 0 <= indices.min() <= indices.max() < self.num_rows:
+            raise IndexError(f"rows {indices.min()} to {indices.max()} of {self.num_rows}")
+        records = np.empty(len(indices), self.layout.dtype)
+        shard_of = np.searchsorted(self._ends, indices, side="right")
+        for number in np.unique(shard_of):
+            shard, here = self.shards[number], np.flatnonzero(shard_of == number)
+            local = indices[here] - (self._ends[number] - shard.rows)
+            records[here] = self._read(shard, local)
+        return self.layout.decode(records)
+
+    def blocks(self, shard: Shard) -> Iterator[dict[str, np.ndarray]]:
+        """All rows of one shard in their order, a block at a time."""
+        for first in range(0, shard.rows, BLOCK_ROWS):
+            rows = np.arange(first, min(first + BLOCK_ROWS, shard.rows))
+            yield self.layout.decode(self._read(shard, rows))
+
+    def documents(self) -> Iterator[np.ndarray]:
+        """The documents of the split, rebuilt from the rows: int32 ids with bos and eos."""
+        for shard in self.shards:
+            yield from packing.unpack(self.blocks(shard))
+
+    def _read(self, shard: Shard, rows: np.ndarray) -> np.ndarray:
+        """Checked records [n] of one shard."""
+        path, size = self.corpus / shard.file, self.layout.record_bytes
+        content = bytearray(len(rows) * size)
+        view = memoryview(content)
+        try:
+            file = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read any more: {error.strerror}") from None
+        try:
+            if (found := os.fstat(file).st_size) != shard.bytes:
+                raise UserError(_wrong_size(path, shard, found))
+            for place, row in enumerate(rows.tolist()):
+                os.preadv(file, [view[place * size : (place + 1) * size]], row * size)
+        finally:
+            os.close(file)
+        records = np.frombuffer(content, self.layout.dtype)
+        self._check_records(path, rows, records)
+        return records
+
+    def _check_records(self, path: Path, rows: np.ndarray, records: np.ndarray) -> None:
+        layout = self.layout
+        checks = (
+            ("its length is damaged", layout.is_header(records)),
+            ("its checksum does not fit", records["crc"] == layout.payload_crcs(records)),
+            ("it is no record of this corpus's layout", layout.is_example(records)),
+            (
+                f"a token id is not below the vocabulary of {self.manifest.vocabulary_size}",
+                (records["tokens"] < self.manifest.vocabulary_size).all(axis=1),
+            ),
+        )
+        for problem, good in checks:
+            if not good.all():
+                row = int(rows[np.flatnonzero(~good)[0]])
+                raise UserError(
+                    f"{path}: record {row} at byte {row * layout.record_bytes}: {problem};"
+                    " restore the file or run `llm-keras tokenize` again"
+                )
+
+    def _check_files(self) -> None:
+        for shard in self.shards:
+            path = self.corpus / shard.file
+            try:
+                found = path.stat().st_size
+            except OSError:
+                raise UserError(
+                    f"{path}: missing, expected {shard.bytes} bytes ({shard.rows} rows);"
+                    " restore it or run `llm-keras tokenize` again"
+                ) from None
+            if found != shard.bytes:
+                raise UserError(_wrong_size(path, shard, found))
+        known = {shard.file for shard in self.shards}
+        for path in sorted(self.corpus.glob(f"{self.split}-*.tfrecord")):
+            if path.name not in known:
+                raise UserError(
+                    f"{path}: not in {manifests.FILE_NAME}, which lists {len(known)} {self.split}"
+                    " shards; remove it or run `llm-keras tokenize` again"
+                )
+
+    def _check_hashes(self) -> None:
+        for shard in self.shards:
+            path = self.corpus / shard.file
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != shard.sha256:
+                raise UserError(
+                    f"{path}: expected SHA-256 {shard.sha256}, found {found};"
+                    " restore it or run `llm-keras tokenize` again"
+                )
+
+
+def _wrong_size(path: Path, shard: Shard, found: int) -> str:
+    return (
+        f"{path}: expected {shard.bytes} bytes ({shard.rows} rows), found {found};"
+        " restore it or run `llm-keras tokenize` again"
+    )

@@ -1,0 +1,42 @@
+"""The tokenizer inside a TensorFlow graph, for a SavedModel that takes text and gives text."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+
+class InGraphTokenizer(tf.Module):
+    """The same ids and the same text as `SentencePieceTokenizer`, as TensorFlow ops.
+
+    The model is part of the object: a SavedModel that holds it needs TF Text and no file.
+
+    Args:
+        model: The content of a `tokenizer.model` file.
+    """
+
+    def __init__(self, model: bytes) -> None:
+        super().__init__(name="tokenizer")
+        self._tokenizer = tf_text.SentencepieceTokenizer(model=model, out_type=tf.int32)
+
+    def encode(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        """Ids of texts.
+
+        Args:
+            texts: string [B], UTF-8; bytes that are none count as U+FFFD.
+
+        Returns:
+            Ragged int32 [B, None], without bos and eos.
+        """
+        return self._tokenizer.tokenize(texts)
+
+    def decode(self, ids: tf.RaggedTensor) -> tf.Tensor:
+        """Texts of ids.
+
+        Args:
+            ids: Ragged int32 [B, None], each in [0, vocabulary size).
+
+        Returns:
+            string [B], valid UTF-8: special pieces give nothing, bytes that are no UTF-8 U+FFFD.
+        """
+        return self._tokenizer.detokenize(ids)

@@ -1,0 +1,115 @@
+"""The tokenizer of a run in plain Python: a SentencePiece model, without TensorFlow."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import sentencepiece
+
+from llm_keras.errors import UserError
+
+#: Ids of the special pieces, the same in every model that `train_tokenizer` makes.
+PAD_ID, UNK_ID, BOS_ID, EOS_ID = range(4)
+
+
+class SentencePieceTokenizer:
+    """Turns text into ids and back without losing anything.
+
+    No text ever becomes a special id: a literal `<s>` in a document is three characters like any
+    others. Nothing is normalised or stripped, so `decode(encode(text)) == text`, and what has no
+    piece of its own becomes UTF-8 byte pieces. `llm_keras.tokenizers.in_graph` is the twin of this
+    class in TensorFlow; both give the same ids and the same text for everything.
+
+    Args:
+        model: The content of a `tokenizer.model` file, or its path.
+
+    Raises:
+        UserError: The file is missing, is no SentencePiece model, or has other special ids.
+    """
+
+    pad_id, unk_id, bos_id, eos_id = PAD_ID, UNK_ID, BOS_ID, EOS_ID
+
+    def __init__(self, model: bytes | str | Path) -> None:
+        self.model, name = _content(model)
+        self._processor = _processor(self.model, name)
+        processor = self._processor
+        found = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
+        if found != (PAD_ID, UNK_ID, BOS_ID, EOS_ID):
+            raise UserError(
+                f"{name}: expected pad, unk, bos, eos to be the ids 0, 1, 2, 3, found"
+                f" {', '.join(map(str, found))}; train it with `llm-keras tokenizer`"
+            )
+
+    def __reduce__(self) -> tuple[type[SentencePieceTokenizer], tuple[bytes]]:
+        return type(self), (self.model,)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Pieces of the model: every id is below it."""
+        return int(self._processor.get_piece_size())
+
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal SHA-256 of the model file: the identity of this tokenizer."""
+        return hashlib.sha256(self.model).hexdigest()
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of `text`, without bos and eos.
+
+        Lone surrogates, which are not Unicode text, count as U+FFFD.
+        """
+        try:
+            return list(self._processor.encode(text))
+        except UnicodeEncodeError:
+            return list(self._processor.encode(_without_surrogates(text)))
+
+    def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
+        """Ids of each text, without bos and eos."""
+        return [self.encode(text) for text in texts]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of `ids`; special pieces give nothing, bytes that are no UTF-8 give U+FFFD.
+
+        Raises:
+            UserError: An id is not in the vocabulary.
+        """
+        numbers = [int(number) for number in ids]
+        if numbers and not 0 <= min(numbers) <= max(numbers) < self.vocabulary_size:
+            wrong = next(n for n in numbers if not 0 <= n < self.vocabulary_size)
+            raise UserError(
+                f"token id {wrong} is not in the vocabulary of {self.vocabulary_size} pieces"
+            )
+        return str(self._processor.decode(numbers))
+
+    def piece(self, token_id: int) -> str:
+        """The piece behind an id, as SentencePiece writes it (U+2581 for a space), to look at."""
+        return str(self._processor.id_to_piece(token_id))
+
+
+def _content(model: bytes | str | Path) -> tuple[bytes, str]:
+    if isinstance(model, bytes):
+        return model, "tokenizer model"
+    try:
+        return Path(model).read_bytes(), str(model)
+    except FileNotFoundError:
+        raise UserError(f"{model}: no tokenizer here; run `llm-keras tokenizer` first") from None
+    except OSError as error:
+        raise UserError(f"{model}: cannot be read: {error.strerror}") from None
+
+
+def _processor(model: bytes, name: str) -> sentencepiece.SentencePieceProcessor:
+    processor = sentencepiece.SentencePieceProcessor()
+    try:
+        processor.LoadFromSerializedProto(model)
+    except RuntimeError:
+        raise UserError(
+            f"{name}: {len(model)} bytes that are no SentencePiece model;"
+            " make it again with `llm-keras tokenizer`"
+        ) from None
+    return processor
+
+
+def _without_surrogates(text: str) -> str:
+    return "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
