@@ -52,8 +52,9 @@ class KneserNey:
 
     References:
         Chen and Goodman 1998, "An empirical study of smoothing techniques for language modeling",
-        TR-10-98, section 3 (modified Kneser-Ney). Heafield et al. 2013, "Scalable modified Kneser-Ney
-        language model estimation", section 3 (adjusted counts, n-grams that begin a sentence).
+        TR-10-98, section 3 (modified Kneser-Ney). Heafield et al. 2013, "Scalable modified
+        Kneser-Ney language model estimation", section 3 (adjusted counts; n-grams that begin a
+        sentence).
     """
 
     def __init__(
