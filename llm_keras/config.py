@@ -7,6 +7,7 @@ instant. Reading a file, overriding fields and reporting mistakes is `llm_keras.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -20,6 +21,9 @@ Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 #: Pieces that every tokenizer has, whatever its training text: pad, unk, bos, eos and 256 bytes.
 RESERVED_PIECES = 4
 BYTE_PIECES = 256
+_TAKEN_PIECE = re.compile(r"<pad>|<unk>|</?s>|<0x[0-9A-F]{2}>")
+#: SentencePiece's space and our escape (`tokenizers.escapes`) cannot be told from text in a symbol.
+_NOT_IN_SYMBOLS = frozenset(" \0\u2581\ufdd0")
 
 
 class Config(BaseModel):
@@ -125,6 +129,21 @@ class Tokenizer(Config):
     sample_bytes: PositiveInt = Field(
         50_000_000, description="Text to train on: documents by hash of their id up to this size."
     )
+
+    @field_validator("user_symbols")
+    @classmethod
+    def _symbols_can_be_pieces(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
+        for symbol in symbols:
+            if not symbol or set(symbol) & _NOT_IN_SYMBOLS:
+                raise ValueError(
+                    f"{symbol!r} cannot be one piece: it is empty or has a space, NUL, U+2581 or"
+                    " U+FDD0; take another string"
+                )
+            if _TAKEN_PIECE.fullmatch(symbol):
+                raise ValueError(f"{symbol!r} is a piece that every model has; take another string")
+            if symbols.count(symbol) > 1:
+                raise ValueError(f"{symbol!r} stands twice; remove one")
+        return symbols
 
     @model_validator(mode="after")
     def _room_for_pieces(self) -> Tokenizer:
