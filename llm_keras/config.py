@@ -49,17 +49,23 @@ class Source(Config):
         description="text: one document a file; jsonl: one JSON object a line, also .gz and .zst."
     )
     path: str = Field(description="A folder, a file or a glob, relative to where you run.")
-    language: str | None = Field(None, description="Language tag given to every document.")
+    language: str | None = Field(
+        None, description="Language tag given to every document; null: the one identified."
+    )
     licence: str = Field("unknown", description="Licence tag given to every document.")
     text_field: str = Field("text", description="jsonl: the key that holds the text.")
     encoding: str = Field("utf-8", description="Encoding of the files.")
 
 
 class Language(Config):
-    """Keeps documents whose identified language is wanted (fastText lid.176)."""
+    """Names each document's language (fastText lid.176) and keeps those that are wanted."""
 
-    keep: tuple[str, ...] = Field((), description="Language codes to keep; empty keeps all.")
-    minimum_score: Fraction = Field(0.65, description="Least confidence, as FineWeb.")
+    keep: tuple[str, ...] = Field(
+        (), description="Language codes to keep, such as en; empty keeps all, named but unjudged."
+    )
+    minimum_score: Fraction = Field(
+        0.65, description="Least confidence where codes are given, as FineWeb."
+    )
 
 
 class Length(Config):
@@ -81,11 +87,11 @@ class Repetition(Config):
     duplicate_paragraphs: Fraction = 0.30
     duplicate_line_characters: Fraction = 0.20
     duplicate_paragraph_characters: Fraction = 0.20
-    top_ngram_characters: dict[int, Fraction] = Field(
+    top_ngram_characters: dict[PositiveInt, Fraction] = Field(
         default={2: 0.20, 3: 0.18, 4: 0.16},
         description="n: fraction of characters in the most frequent n-gram.",
     )
-    duplicate_ngram_characters: dict[int, Fraction] = Field(
+    duplicate_ngram_characters: dict[PositiveInt, Fraction] = Field(
         default={5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10},
         description="n: fraction of characters in n-grams that occur more than once.",
     )
@@ -306,7 +312,13 @@ class Evaluation(Config):
     """Stage `evaluate`, on the held-out documents."""
 
     batch_size: PositiveInt = Field(16, description="Rows at once.")
-    prompts: tuple[str, ...] = Field((), description="Continued by the model in the report.")
+    prompts: tuple[str, ...] = Field(
+        (),
+        description="Continued by the model in the report; none: held-out documents' first words.",
+    )
+    baseline_tokens: PositiveInt = Field(
+        20_000_000, description="Most training tokens that the n-gram baselines count."
+    )
 
 
 class Serving(Config):
