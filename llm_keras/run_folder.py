@@ -63,6 +63,11 @@ class RunFolder:
         return self.root / "checkpoints"
 
     @property
+    def training_lock(self) -> Path:
+        """Held by the one process that trains here."""
+        return self.root / ".training.lock"
+
+    @property
     def metrics(self) -> Path:
         """One JSON object for each training step."""
         return self.root / "metrics.jsonl"

@@ -1,0 +1,1 @@
+"""How a training step is spread over devices and over time. Knows no model class."""

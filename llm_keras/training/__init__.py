@@ -1,0 +1,1 @@
+"""Training: the recipe, and the parts that a script of one's own can use."""

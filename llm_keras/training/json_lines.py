@@ -1,0 +1,82 @@
+"""A growing file of JSON objects, one a step."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+SECONDS_BETWEEN_FLUSHES = 1.0
+
+
+class JsonLines:
+    """Appends objects that have a `step`, without waiting for the disk.
+
+    Lines are handed to the operating system at least every `SECONDS_BETWEEN_FLUSHES` while lines
+    come, on `flush`, and at the end.
+
+    Args:
+        path: The file. Lines after `step` are dropped on opening, and a last line that was cut.
+        step: The step that work goes on from, so that each step stands in the file once.
+    """
+
+    def __init__(self, path: Path, step: int) -> None:
+        kept = [line for line in _lines(path) if _step(line) <= step]
+        self.last_step = _step(kept[-1]) if kept else 0
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text("".join(kept), encoding="utf-8")
+        partial.replace(path)
+        self._file = path.open("a", encoding="utf-8")
+        self._flushed = time.monotonic()
+
+    def append(self, **fields: Any) -> None:
+        """Adds one line; `step` is one of its fields."""
+        self._file.write(json.dumps(fields) + "\n")
+        self.last_step = fields["step"]
+        if time.monotonic() - self._flushed >= SECONDS_BETWEEN_FLUSHES:
+            self.flush()
+
+    def flush(self, *, to_disk: bool = False) -> None:
+        """Makes the lines visible to readers; `to_disk` makes them outlive a power cut, too."""
+        self._file.flush()
+        if to_disk:
+            os.fsync(self._file.fileno())
+        self._flushed = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+
+def float32(value: float) -> float:
+    """A float32 in as few digits as tell it from every other float32.
+
+    >>> float32(0.10000000149011612)
+    0.1
+    """
+    return float(f"{value:.9g}")
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return [line for line in file if _step(line) > 0]
+
+
+def _step(line: str) -> int:
+    """The step of a line; 0 if it is none, as when a process was killed within it."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return 0

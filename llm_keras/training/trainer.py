@@ -1,0 +1,207 @@
+"""The training and validation step of a causal language model, for plain `fit` and `evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from llm_keras.errors import DivergedError
+from llm_keras.parallel import replicated
+from llm_keras.training import gradients
+from llm_keras.training.gradients import Batch
+from llm_keras.training.losses import TokenLoss
+
+Logs = dict[str, tf.Tensor]
+_NOT_FINITE = "llm_keras: the loss or its gradient is not finite"
+#: 2**31 / golden ratio: no two seeds share an update's key in a run of practical length.
+_GOLDEN = 1_327_217_885
+
+
+@keras.saving.register_keras_serializable(package="llm_keras")
+class Trainer(keras.Model):
+    """Trains a `CausalLM` by Keras's own `fit`, `evaluate` and callbacks, on one device or several.
+
+    An update on every replica, in this order: gradients of the loss *sum* of each micro-batch,
+    summed over micro-batches, then over replicas together with the number of predicted tokens, then
+    divided by that number, then clipped and applied by the optimizer. So neither the number of
+    micro-batches nor that of replicas changes what is learnt.
+
+    Batches are dictionaries: `tokens` int [B, T+1] and, where there are several documents in a row
+    or padding, `segments` and `positions` int [B, T+1]; `rows` int [B] numbers the samples of the
+    whole run, for dropout (default: within the batch). `fit` logs of each step `loss`, a mean over
+    predicted tokens, their number `tokens`, `learning_rate`, and `grad_norm` before clipping;
+    `evaluate` gives the cross-entropy as `loss`, without smoothing and z-loss.
+
+    Args:
+        network: What is trained.
+        seed: Of the dropout masks. A mask is a function of seed, update, layer and row alone.
+        gradient_accumulation_steps: Micro-batches that each replica's part of a batch is cut into.
+        label_smoothing: See `TokenLoss`.
+        z_loss: See `TokenLoss`.
+
+    Differs from the source: Keras clips before it sums over replicas, refuses accumulation under a
+    distribution strategy, and weighs rows, not tokens (keras-team/keras#20582, #20585).
+    """
+
+    train_function: Any
+    test_function: Any
+
+    def __init__(
+        self,
+        network: keras.Model,
+        *,
+        seed: int = 0,
+        gradient_accumulation_steps: int = 1,
+        label_smoothing: float = 0.0,
+        z_loss: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.network = network
+        self.seed = seed
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        self.token_loss = TokenLoss(label_smoothing, z_loss)
+        self.token_counter = keras.metrics.Sum(name="tokens", dtype="float32")
+        self.built = True
+
+    @property
+    def step(self) -> int:
+        """Updates applied so far."""
+        return int(self.optimizer.iterations.value.numpy())
+
+    def call(self, inputs: Batch) -> tf.Tensor:
+        """The network's logits."""
+        return self.network(inputs)
+
+    def compile(self, optimizer: Any = "rmsprop", *, run_eagerly: bool = False) -> None:
+        """Sets the optimizer. The loss is fixed, and a call of the step function is one update.
+
+        Args:
+            optimizer: A Keras optimizer. Its `global_clipnorm` clips the whole gradient.
+            run_eagerly: For debugging.
+
+        Raises:
+            ValueError: The optimizer accumulates or scales gradients by itself.
+        """
+        super().compile(optimizer=optimizer, run_eagerly=run_eagerly, jit_compile=False)
+        if self.optimizer.gradient_accumulation_steps or hasattr(self.optimizer, "inner_optimizer"):
+            raise ValueError(
+                "Trainer sums micro-batches itself and scales no loss: give"
+                " gradient_accumulation_steps to Trainer, and the plain optimizer to compile"
+            )
+        replicated.take_reduced_gradients(self.optimizer)
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Called by `fit`: one update a call."""
+        if self.train_function is None or force:
+            self.train_function = self._explained(self._on_replicas(self._train_step))
+        return self.train_function
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """Called by `evaluate` and for `validation_data`: one batch a call."""
+        if self.test_function is None or force:
+            self.test_function = self._on_replicas(self._test_step)
+        return self.test_function
+
+    def _maybe_symbolic_build(self, **_: Any) -> None:
+        """Keras would draw a batch here and average it over replicas, which fails on several."""
+        if self.optimizer is not None and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+
+    def _on_replicas(self, step: Callable[[Batch], Logs]) -> Callable[[Iterator[Batch]], Logs]:
+        strategy = self.distribute_strategy
+
+        def replica_step(batch: Batch) -> Logs:
+            # Some updates need no data, such as the count of iterations: none may happen when the
+            # data ends.
+            with tf.control_dependencies(tf.nest.flatten(batch)):
+                return step(batch)
+
+        def all_replicas(iterator: Iterator[Batch]) -> Logs:
+            logs = strategy.run(replica_step, args=(next(iterator),))
+            return {key: strategy.experimental_local_results(logs[key])[0] for key in logs}
+
+        if self.run_eagerly:
+            return all_replicas
+        return tf.function(all_replicas, reduce_retracing=True, autograph=False)
+
+    def _explained(self, function: Callable[[Any], Logs]) -> Callable[[Any], Logs]:
+        """Tells a step that is not finite from other failures, and which one it was."""
+
+        def call(iterator: Any) -> Logs:
+            try:
+                return function(iterator)
+            except tf.errors.InvalidArgumentError as error:
+                if _NOT_FINITE not in str(error):
+                    raise
+            raise DivergedError(
+                f"step {self.step + 1}: the loss or its gradient is not a finite number; the update"
+                " was not applied. Lower the learning rate, or warm up for longer"
+            )
+
+        return call
+
+    def _train_step(self, batch: Batch) -> Logs:
+        """One update, in replica context."""
+        sums = gradients.accumulate(
+            self.network,
+            self.token_loss,
+            self._with_dropout_key(batch),
+            self.gradient_accumulation_steps,
+        )
+        *summed, loss, tokens = replicated.sum_over_replicas(tf.nest.flatten(sums))
+        per_token = 1.0 / tf.maximum(tokens, 1.0)
+        means = [gradient * per_token for gradient in summed]
+        loss, grad_norm = loss * per_token, tf.linalg.global_norm(means)
+        learning_rate = tf.identity(self.optimizer.learning_rate)
+        finite = tf.math.is_finite(loss) & tf.math.is_finite(grad_norm)
+        with tf.control_dependencies([tf.debugging.Assert(finite, [_NOT_FINITE]), learning_rate]):
+            self.optimizer.apply(means, self.trainable_variables)
+        return {
+            "loss": loss,
+            "tokens": tokens,
+            "learning_rate": learning_rate,
+            "grad_norm": grad_norm,
+        }
+
+    def _test_step(self, batch: Batch) -> Logs:
+        """The cross-entropy of one batch, in replica context."""
+        loss, tokens = gradients.cross_entropy_sum(self.network, batch)
+        self._loss_tracker.update_state(tf.math.divide_no_nan(loss, tokens), sample_weight=tokens)
+        self.token_counter.update_state(tokens)
+        loss, tokens = replicated.sum_over_replicas([loss, tokens])
+        return {"loss": tf.math.divide_no_nan(loss, tokens), "tokens": tokens}
+
+    def _with_dropout_key(self, batch: Batch) -> Batch:
+        """`rows` gives way to int32 [B, 2]: a mix of seed and update, and the row in the run."""
+        batch = dict(batch)
+        size = tf.shape(batch["tokens"])[0]
+        rows = batch.pop("rows", None)
+        if rows is None:
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            rows = replica * size + tf.range(size)
+        update = tf.cast(self.optimizer.iterations, tf.int64) + self.seed * _GOLDEN % 2**31
+        columns = [tf.fill([size], update), tf.cast(rows, tf.int64)]
+        batch["dropout_key"] = tf.cast(tf.stack(columns, axis=1) % 2**31, tf.int32)
+        return batch
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        return {
+            **super().get_config(),
+            "network": keras.saving.serialize_keras_object(self.network),
+            "seed": self.seed,
+            "gradient_accumulation_steps": self.gradient_accumulation_steps,
+            "label_smoothing": self.token_loss.label_smoothing,
+            "z_loss": self.token_loss.z_loss,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Trainer:
+        """A trainer with a network of its own, whose weights are new."""
+        network = keras.saving.deserialize_keras_object(config["network"], custom_objects)
+        return cls(**{**config, "network": network})
