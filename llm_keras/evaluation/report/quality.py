@@ -16,11 +16,6 @@ from llm_keras.evaluation.report.markup import (
 
 MOST_SAMPLES = 12
 SAMPLE_CHARACTERS = 1500
-BASELINE_NAMES = {
-    "unigram": "unigram counts",
-    "bigram": "bigram Kneser-Ney",
-    "trigram": "trigram Kneser-Ney",
-}
 
 
 def quality(facts: RunFacts) -> Html:
@@ -30,10 +25,7 @@ def quality(facts: RunFacts) -> Html:
     if evaluation is None:
         return section(title, missing("Not evaluated yet:", "llm-keras evaluate"))
     rows = [_row("this model", evaluation)]
-    rows += [
-        _row(BASELINE_NAMES.get(name, name), score)
-        for name, score in evaluation["baselines"].items()
-    ]
+    rows += [_row(name, score) for name, score in evaluation["baselines"].items()]
     rows.sort(key=lambda row: float(row[0]))
     said = (
         f"After step {number(evaluation['step'])}, over {number(evaluation['targets'])} tokens"
@@ -51,7 +43,8 @@ def quality(facts: RunFacts) -> Html:
             "p",
             "Perplexity is among how many tokens the model hesitates, on average; it depends on"
             " the tokenizer. Bits per byte does not, and compares across runs. The n-gram models"
-            " only count which tokens followed one another in the same training tokens.",
+            " (interpolated Kneser-Ney) only count which tokens followed one another in the same"
+            " training documents.",
             class_="note",
         ),
     )

@@ -52,7 +52,8 @@ thead th { color: var(--muted); font-weight: 500; border-bottom: 1px solid var(-
 tbody th { font-weight: 400; }
 .facts th { white-space: nowrap; color: var(--muted); }
 .figures th { overflow-wrap: normal; }
-.figures td, .figures thead th:not(:first-child) { text-align: right; white-space: nowrap; }
+.figures td, .figures thead th:not(:first-child) { text-align: right; }
+.figures td { white-space: nowrap; }
 tr + tr > * { border-top: 1px solid var(--rule); }
 .mark > * { font-weight: 650; }
 .swatch {
