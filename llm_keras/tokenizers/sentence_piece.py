@@ -61,9 +61,10 @@ class SentencePieceTokenizer:
         Lone surrogates, which are not Unicode text, count as U+FFFD.
         """
         try:
-            return list(self._processor.encode(text))
+            content = text.encode()
         except UnicodeEncodeError:
-            return list(self._processor.encode(_without_surrogates(text)))
+            content = _without_surrogates(text).encode()
+        return list(self._processor.encode(content))
 
     def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
         """Ids of each text, without bos and eos."""

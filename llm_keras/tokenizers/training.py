@@ -127,7 +127,7 @@ def _explain(message: str, settings: Tokenizer) -> NoReturn:
             f" {found[1]}; raise it to that, or lower tokenizer.character_coverage"
             f" {settings.character_coverage}"
         ) from None
-    if "sentences_.empty()" in message:
+    if "sentences_.empty()" in message or "(all_chars_count) > (0)" in message:
         raise UserError("the training documents hold no text that a tokenizer can learn") from None
     raise RuntimeError(f"SentencePiece could not train: {message}") from None
 
