@@ -6,11 +6,10 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import apache_beam as beam
-
 from llm_keras import config
 from llm_keras.data.document import Document
 from llm_keras.data.rules import KEEP, Rule, TextView, Verdict, rules
+from pipelines.quiet import beam
 from pipelines.read import DeadLetter
 
 
@@ -21,20 +20,20 @@ class Judged(NamedTuple):
     verdict: Verdict = KEEP
 
 
-def judge(document: Document, chosen: Sequence[Rule], identify_language: bool) -> Judged:
+def judge(document: Document, chosen: Sequence[Rule], name_language: bool) -> Judged:
     """Asks the rules in order; the first that drops gives the reason.
 
     Args:
         document: The document.
         chosen: The rules.
-        identify_language: Whether a kept document without a language tag gets one.
+        name_language: Whether a kept document without a language tag gets one.
     """
     view = TextView(document.text)
     for rule in chosen:
         verdict = rule.judge(view)
         if not verdict.keep:
             return Judged(document, verdict)
-    if identify_language and document.language is None:
+    if name_language and document.language is None:
         document = dataclasses.replace(document, language=view.language.code)
     return Judged(document)
 
@@ -65,12 +64,12 @@ class _Judge(beam.DoFn):
     def setup(self) -> None:
         """Makes the rules in the worker: they are closures, which do not travel."""
         self.rules = rules(self.corpus)
-        self.identify = self.corpus.language is not None
 
     def process(self, document: Document) -> Iterator[Any]:
         try:
-            yield judge(document, self.rules, self.identify)
+            yield judge(document, self.rules, name_language=self.corpus.language is not None)
         except Exception as error:
-            problem = f"a rule failed: {type(error).__name__}"
+            # Not the error's message: it may quote the text.
+            problem = f"a rule failed on document {document.id}: {type(error).__name__}"
             letter = DeadLetter(document.source, document.id, None, None, problem)
-            yield beam.pvalue.TaggedOutput("dead", tuple(letter))
+            yield beam.pvalue.TaggedOutput("dead", letter)

@@ -8,6 +8,9 @@ from llm_keras.data.document import content_digest
 from llm_keras.data.rules import drop
 from pipelines.apply_rules import Judged
 
+#: The reason under which copies are dropped.
+DUPLICATE = "duplicate"
+
 
 def drop_duplicates(judged: Iterable[Judged]) -> Iterator[Judged]:
     """Drops every text that an earlier document has.
@@ -20,7 +23,7 @@ def drop_duplicates(judged: Iterable[Judged]) -> Iterator[Judged]:
     for each in judged:
         digest = content_digest(each.document.text)
         if digest in first:
-            yield Judged(each.document, drop("duplicate", f"of {first[digest]}"))
+            yield Judged(each.document, drop(DUPLICATE, f"of {first[digest]}"))
         else:
             first[digest] = each.document.id
             yield each

@@ -32,8 +32,28 @@ class SourceFile(NamedTuple):
     modified_ns: int
 
 
-def find(source: config.Source) -> list[SourceFile]:
-    """Lists the files of one source, sorted by locator.
+class Listing(NamedTuple):
+    """The files of one source, sorted by locator, and how many were passed over."""
+
+    files: list[SourceFile]
+    ignored: int
+
+
+def inputs(run: config.Run) -> list[tuple[str, int, int]]:
+    """The files that curation reads: `source/locator`, bytes, time of last change in ns; sorted.
+
+    Raises:
+        UserError: A source is missing or has no files.
+    """
+    return sorted(
+        (f"{file.source}/{file.locator}", file.bytes, file.modified_ns)
+        for source in run.corpus.sources
+        for file in find(source).files
+    )
+
+
+def find(source: config.Source) -> Listing:
+    """Lists the files of one source.
 
     A folder is searched for the kind's file names, hidden files and folders left out; files
     named one by one, or by a glob, are taken whatever their name.
@@ -43,20 +63,21 @@ def find(source: config.Source) -> list[SourceFile]:
     """
     _check_encoding(source)
     root, named = _named(source)
-    found: dict[Path, None] = {}
-    others = 0
+    found: set[Path] = set()
+    others: set[Path] = set()
     for path in named:
         if path.is_dir():
             for file in _walk(path, source):
                 if file.name.lower().endswith(KINDS[source.kind].suffixes):
-                    found[file] = None
+                    found.add(file)
                 else:
-                    others += 1
+                    others.add(file)
         elif path.is_file():
-            found[path] = None
+            found.add(path)
+    ignored = len(others - found)
     if not found:
-        raise UserError(_nothing(source, named, others))
-    return sorted(_describe(source, path, root) for path in found)
+        raise UserError(_nothing(source, named, ignored))
+    return Listing(sorted(_describe(source, path, root) for path in found), ignored)
 
 
 def _named(source: config.Source) -> tuple[Path, list[Path]]:
@@ -100,12 +121,12 @@ def _describe(source: config.Source, path: Path, root: Path) -> SourceFile:
     return SourceFile(source.name, name, os.fsencode(path), status.st_size, status.st_mtime_ns)
 
 
-def _nothing(source: config.Source, named: list[Path], others: int) -> str:
+def _nothing(source: config.Source, named: list[Path], ignored: int) -> str:
     path = Path(source.path).expanduser().absolute()
     suffixes = ", ".join(KINDS[source.kind].suffixes)
     if not named:
         return f"corpus source {source.name}: nothing matches {path}; correct the source's path"
-    found = f"found {others} other files" if others else "found no files"
+    found = f"found only {ignored} of other kinds" if ignored else "found none"
     return (
         f"corpus source {source.name}: expected files of kind {source.kind} ({suffixes}) in"
         f" {path}, {found}; add some, or correct the source's path or kind"

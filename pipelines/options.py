@@ -1,27 +1,104 @@
-"""Beam's options: local by default, anything Beam knows on request."""
+"""How a pipeline is run: locally by default, on anything Beam knows on request."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import queue
+import shlex
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-from apache_beam.options.pipeline_options import PipelineOptions
+from llm_keras.errors import LLMKerasError
+from pipelines.quiet import beam, quiet
 
 
-def pipeline_options(workers: int, arguments: Sequence[str] = ()) -> PipelineOptions:
-    """Makes the options of one pipeline.
+class WorkerDiedError(LLMKerasError):
+    """A local worker process ended before its work did."""
+
+
+@contextmanager
+def run_pipeline(
+    workers: int, arguments: Sequence[str], worker_log: Path
+) -> Iterator[beam.Pipeline]:
+    """Opens a pipeline to put transforms into; runs it, to its end, on leaving the block.
 
     Args:
-        workers: Local worker processes; 1 stays in this process.
-        arguments: Beam's own arguments. `--runner=...` among them takes over entirely.
+        workers: Local worker processes; 1 works in this process.
+        arguments: Beam's own arguments. With `--runner=...` among them they decide everything.
+        worker_log: Takes what local worker processes print, so that the terminal stays quiet.
 
-    The local runner is named outright: Beam's DirectRunner first tries to download another one.
+    Raises:
+        WorkerDiedError: A local worker process was killed, as for lack of memory.
     """
-    if any(argument.partition("=")[0] == "--runner" for argument in arguments):
-        return PipelineOptions(list(arguments))
-    local = ["--runner=FnApiRunner"]
-    if workers > 1:
-        local += [
-            "--direct_running_mode=multi_processing",
-            f"--direct_num_workers={workers}",
-        ]
-    return PipelineOptions([*local, *arguments])
+    with quiet():
+        if any(argument.partition("=")[0] == "--runner" for argument in arguments):
+            pipeline = beam.Pipeline(options=_options(arguments))
+        else:
+            pipeline = _local(workers, arguments, worker_log)
+        yield pipeline
+        _run_watched(pipeline)
+
+
+def _local(workers: int, arguments: Sequence[str], worker_log: Path) -> beam.Pipeline:
+    """A pipeline on the local runner, named outright: DirectRunner tries to download another.
+
+    Several workers are what `--direct_running_mode=multi_processing` starts, but with their
+    output in a file and for any path of the interpreter.
+    """
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+    from apache_beam.transforms.environments import SubprocessSDKEnvironment
+
+    if workers == 1:
+        return beam.Pipeline(runner=FnApiRunner(), options=_options(arguments))
+    command = shlex.join([sys.executable, "-m", "apache_beam.runners.worker.sdk_worker_main"])
+    environment = SubprocessSDKEnvironment.from_command_string(
+        f"exec {command} >>{shlex.quote(str(worker_log))} 2>&1"
+    )
+    options = _options((f"--direct_num_workers={workers}", *arguments))
+    return beam.Pipeline(runner=FnApiRunner(default_environment=environment), options=options)
+
+
+def _options(arguments: Sequence[str]) -> Any:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    return PipelineOptions(list(arguments))
+
+
+def _run_watched(pipeline: beam.Pipeline) -> None:
+    """Runs a pipeline and raises if a worker process dies.
+
+    The local runner would wait for a dead worker for ever; the thread that looks after the worker
+    notices, but only says so to `threading.excepthook`.
+    """
+    outcome: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            pipeline.run().wait_until_finish()
+        except BaseException as error:
+            outcome.put(error)
+        else:
+            outcome.put(None)
+
+    def notice(failure: threading.ExceptHookArgs) -> None:
+        if failure.thread is not None and failure.thread.name == "run_worker":
+            outcome.put(
+                WorkerDiedError(
+                    f"a worker process died ({failure.exc_value}); if memory ran out, use fewer"
+                    " workers or more shards"
+                )
+            )
+        elif not failure.exc_type.__module__.startswith("grpc"):  # its line to the worker broke
+            previous(failure)
+
+    previous, threading.excepthook = threading.excepthook, notice
+    try:
+        threading.Thread(target=run, name="pipeline", daemon=True).start()
+        error = outcome.get()
+    finally:
+        threading.excepthook = previous
+    if error is not None:
+        raise error

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import apache_beam as beam
-
 from llm_keras import config
 from llm_keras.data.document import Document, document_id, unify_newlines
 from pipelines.files import SourceFile
+from pipelines.quiet import beam
 from pipelines.sources import KINDS, Text, Unreadable
 
 

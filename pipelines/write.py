@@ -8,18 +8,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import apache_beam as beam
-
 from llm_keras import config
 from llm_keras.data.document import SPLITS, Document, content_digest, split, write_json_lines
 from llm_keras.data.rules import Verdict
 from pipelines.apply_rules import Judged
 from pipelines.counts import Counts, merge
 from pipelines.deduplicate import drop_duplicates
+from pipelines.outcome import FIRST_DEAD
+from pipelines.quiet import beam
 from pipelines.read import DeadLetter
-
-#: Dead letters that an error message may name.
-FIRST_DEAD = 3
 
 
 class WriteDocuments(beam.PTransform):

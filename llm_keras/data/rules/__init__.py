@@ -19,21 +19,28 @@ __all__ = ["KEEP", "Identified", "Rule", "TextView", "Verdict", "drop", "rules"]
 
 
 class Rule(NamedTuple):
-    """A rule with its settings filled in."""
+    """A rule with its settings filled in.
 
-    name: str
+    Args:
+        judge: Gives the verdict on a text.
+        reasons: Every reason it may drop one for, so that a reason that never occurs shows as 0.
+    """
+
     judge: Callable[[TextView], Verdict]
+    reasons: tuple[str, ...]
 
 
 def rules(corpus: config.Corpus) -> list[Rule]:
     """The rules that `corpus` asks for, cheap ones first: the first to drop gives the reason."""
-    chosen = [Rule("not_empty", lambda view: length.not_empty(view.text))]
+    chosen = [Rule(lambda view: length.not_empty(view.text), ("empty",))]
     if corpus.length is not None:
         chosen += _length_rules(corpus.length)
     if corpus.repetition is not None:
-        chosen += _repetition_rules(corpus.repetition)
+        chosen += _line_rules(corpus.repetition)
     if corpus.language is not None and corpus.language.keep:
         chosen.append(_language_rule(corpus.language))
+    if corpus.repetition is not None:
+        chosen.append(_ngram_rule(corpus.repetition))
     return chosen
 
 
@@ -41,45 +48,49 @@ def _length_rules(settings: config.Length) -> list[Rule]:
     fewest, most = settings.minimum_words, settings.maximum_words
     low, high = settings.minimum_mean_word_length, settings.maximum_mean_word_length
     return [
-        Rule("word_count", lambda view: length.word_count(view.words, fewest, most)),
         Rule(
-            "mean_word_length",
+            lambda view: length.word_count(len(view.words), fewest, most),
+            ("too_few_words", "too_many_words"),
+        ),
+        Rule(
             lambda view: length.mean_word_length(view.word_characters, len(view.words), low, high),
+            ("mean_word_length",),
         ),
     ]
 
 
-def _repetition_rules(settings: config.Repetition) -> list[Rule]:
+def _line_rules(settings: config.Repetition) -> list[Rule]:
+    lines, line_characters = settings.duplicate_lines, settings.duplicate_line_characters
+    paragraphs = settings.duplicate_paragraphs
+    paragraph_characters = settings.duplicate_paragraph_characters
     return [
         Rule(
-            "repeated_lines",
-            lambda view: repetition.repeated_parts(
-                "line",
-                view.lines,
-                settings.duplicate_lines,
-                settings.duplicate_line_characters,
-            ),
+            lambda view: repetition.repeated_parts("line", view.lines, lines, line_characters),
+            ("duplicate_lines", "duplicate_line_characters"),
         ),
         Rule(
-            "repeated_paragraphs",
             lambda view: repetition.repeated_parts(
-                "paragraph",
-                view.paragraphs,
-                settings.duplicate_paragraphs,
-                settings.duplicate_paragraph_characters,
+                "paragraph", view.paragraphs, paragraphs, paragraph_characters
             ),
-        ),
-        Rule(
-            "repeated_ngrams",
-            lambda view: repetition.repeated_ngrams(
-                view.words,
-                settings.top_ngram_characters,
-                settings.duplicate_ngram_characters,
-            ),
+            ("duplicate_paragraphs", "duplicate_paragraph_characters"),
         ),
     ]
 
 
 def _language_rule(settings: config.Language) -> Rule:
     keep, score = frozenset(settings.keep), settings.minimum_score
-    return Rule("language", lambda view: language.wanted_language(view.language, keep, score))
+    return Rule(
+        lambda view: language.wanted_language(view.language, keep, score),
+        ("language", "language_score"),
+    )
+
+
+def _ngram_rule(settings: config.Repetition) -> Rule:
+    top, duplicate = settings.top_ngram_characters, settings.duplicate_ngram_characters
+    return Rule(
+        lambda view: repetition.repeated_ngrams(view.words, top, duplicate),
+        (
+            *(repetition.TOP_REASON.format(n=n) for n in sorted(top)),
+            *(repetition.DUPLICATE_REASON.format(n=n) for n in sorted(duplicate)),
+        ),
+    )

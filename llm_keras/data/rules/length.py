@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from llm_keras.data.rules.verdict import KEEP, Verdict, drop
 
 
@@ -12,15 +10,15 @@ def not_empty(text: str) -> Verdict:
     return KEEP if text and not text.isspace() else drop("empty", f"{len(text)} characters")
 
 
-def word_count(words: Sequence[str], low: int = 50, high: int = 100_000) -> Verdict:
+def word_count(num_words: int, low: int = 50, high: int = 100_000) -> Verdict:
     """Gopher: between `low` and `high` words (Rae et al. 2021, appendix A1.1).
 
     Words stand between white space: lower `low` for languages that write none.
     """
-    if len(words) < low:
-        return drop("too_few_words", f"{len(words)} < {low}")
-    if len(words) > high:
-        return drop("too_many_words", f"{len(words)} > {high}")
+    if num_words < low:
+        return drop("too_few_words", f"{num_words} < {low}")
+    if num_words > high:
+        return drop("too_many_words", f"{num_words} > {high}")
     return KEEP
 
 

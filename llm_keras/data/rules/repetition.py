@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from llm_keras.data.rules.verdict import KEEP, Verdict, drop
+
+TOP_REASON = "top_{n}_gram_characters"
+DUPLICATE_REASON = "duplicate_{n}_gram_characters"
 
 Integers = np.ndarray[tuple[int], np.dtype[np.int64]]
 
@@ -67,11 +71,11 @@ def repeated_ngrams(
         if n in top:
             fraction = _top_characters(n, starts, groups, lengths) / total
             if fraction > top[n]:
-                return drop(f"top_{n}_gram_characters", f"{fraction:.3f} > {top[n]:g}")
+                return drop(TOP_REASON.format(n=n), f"{fraction:.3f} > {top[n]:g}")
         if n in duplicate:
             fraction = int(lengths[_covered(n, starts, len(words))].sum()) / total
             if fraction > duplicate[n]:
-                return drop(f"duplicate_{n}_gram_characters", f"{fraction:.3f} > {duplicate[n]:g}")
+                return drop(DUPLICATE_REASON.format(n=n), f"{fraction:.3f} > {duplicate[n]:g}")
     return KEEP
 
 
@@ -86,11 +90,7 @@ def repeated_starts(words: Sequence[str], longest: int) -> Iterator[tuple[int, I
         n, the first words' indices of all occurrences (ascending), and for each occurrence a
         number that is equal for equal n-grams. Stops when nothing repeats.
     """
-    numbers: dict[str, int] = {}
-    word_numbers = np.fromiter(
-        (numbers.setdefault(word, len(numbers)) for word in words), np.int64, len(words)
-    )
-    starts, groups = _repeated(np.arange(len(words)), word_numbers)
+    starts, groups = _repeated(np.arange(len(words)), _numbered(words))
     for n in range(1, longest + 1):
         if not len(starts):
             return
@@ -99,6 +99,13 @@ def repeated_starts(words: Sequence[str], longest: int) -> Iterator[tuple[int, I
         adjacent = np.flatnonzero(np.diff(starts) == 1)
         pairs = groups[adjacent] * (int(groups.max()) + 1) + groups[adjacent + 1]
         starts, groups = _repeated(starts[adjacent], pairs)
+
+
+def _numbered(words: Sequence[str]) -> Integers:
+    """Numbers each word by its first occurrence: equal words, equal numbers."""
+    numbers: defaultdict[str, int] = defaultdict()
+    numbers.default_factory = numbers.__len__
+    return np.fromiter(map(numbers.__getitem__, words), np.int64, len(words))
 
 
 def _repeated(starts: Integers, keys: Integers) -> tuple[Integers, Integers]:

@@ -38,6 +38,8 @@ class TextView:
     @cached_property
     def paragraphs(self) -> list[str]:
         """What stands between blank lines."""
+        if "\n\n" not in self.text:
+            return [self.text] if self.lines else []
         return [part for part in _BLANK_LINES.split(self.text) if part and not part.isspace()]
 
     @cached_property

@@ -1,0 +1,145 @@
+"""What a curation came to: the content of curation.json, and what makes it unusable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from llm_keras import config
+from llm_keras.data.rules import rules
+from llm_keras.errors import LLMKerasError, UserError
+from pipelines.counts import Counts
+from pipelines.deduplicate import DUPLICATE
+
+FORMAT = 1
+
+#: Dead letters that curation.json and an error message name.
+FIRST_DEAD = 3
+
+
+class CountError(LLMKerasError):
+    """The pipeline lost or invented documents: a defect of the pipeline, not of its input."""
+
+
+def describe(run: config.Run, counts: Counts, ignored_files: Mapping[str, int]) -> dict[str, Any]:
+    """Makes the content of curation.json.
+
+    Args:
+        run: The settings.
+        counts: Sums of what the steps of the pipeline counted.
+        ignored_files: For each source, files passed over because of their names.
+    """
+    reasons = [reason for rule in rules(run.corpus) for reason in rule.reasons]
+    if run.corpus.deduplicate == "exact":
+        reasons.insert(0, DUPLICATE)
+    sources = {}
+    for source in run.corpus.sources:
+        counted = counts["sources"].get(source.name, {})
+        dropped = dict.fromkeys(reasons, 0) | counted.get("dropped", {})
+        numbers = {
+            name: counted.get(name, 0) for name in ("in", "kept", "dead", "bytes_in", "bytes_kept")
+        }
+        sources[source.name] = numbers | {
+            "dropped": dropped,
+            "ignored_files": ignored_files.get(source.name, 0),
+        }
+    return {
+        "format": FORMAT,
+        "sources": sources,
+        "splits": counts["splits"],
+        "files": counts["files"],
+        "first_dead": dict(sorted(counts.get("first_dead", {}).items())[:FIRST_DEAD]),
+        "settings_hash": settings_hash(run),
+    }
+
+
+def settings_hash(run: config.Run) -> str:
+    """Of everything that decides the output; the number of workers does not."""
+    settings = run.corpus.model_dump(mode="json", exclude={"workers"}) | {"seed": run.seed}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def check(run: config.Run, curation: Mapping[str, Any]) -> None:
+    """Refuses a curation that does not add up, or that nothing can be trained on.
+
+    Raises:
+        CountError: Documents were lost on the way.
+        UserError: Too much could not be read, or too much was dropped.
+    """
+    sources = curation["sources"]
+    check_balance(sources)
+    dead = "; ".join(f"{place}: {error}" for place, error in curation["first_dead"].items())
+    _check_readable(sources, dead)
+    _check_dead_fraction(run, sources, dead)
+    _check_kept(sources)
+    _check_splits(run, curation["splits"])
+
+
+def check_balance(sources: Mapping[str, Mapping[str, Any]]) -> None:
+    """Checks that in = kept + dropped + dead for every source.
+
+    Raises:
+        CountError: With the figures of the first source that does not balance.
+    """
+    for name, counts in sources.items():
+        dropped = sum(counts["dropped"].values())
+        if counts["in"] != counts["kept"] + dropped + counts["dead"]:
+            raise CountError(
+                f"corpus source {name}: {counts['in']} in, but {counts['kept']} kept + {dropped}"
+                f" dropped + {counts['dead']} dead; the pipeline is at fault, not the corpus"
+            )
+
+
+def _check_readable(sources: Mapping[str, Mapping[str, Any]], dead: str) -> None:
+    for name, counts in sources.items():
+        if counts["in"] == counts["dead"]:
+            found = (
+                f"none of {counts['in']} could be read: {dead}" if dead else "its files hold none"
+            )
+            raise UserError(
+                f"corpus source {name}: expected documents, but {found};"
+                " correct the files, or the source's kind, encoding or text_field"
+            )
+
+
+def _check_dead_fraction(
+    run: config.Run, sources: Mapping[str, Mapping[str, Any]], dead: str
+) -> None:
+    seen, unread = _sum(sources, "in"), _sum(sources, "dead")
+    most = run.corpus.maximum_dead_fraction
+    if unread > most * seen:
+        raise UserError(
+            f"corpus: {unread} of {seen} documents ({unread / seen:.2%}) could not be read, more"
+            f" than corpus.maximum_dead_fraction {most:.2%}: {dead};"
+            " correct them, or raise that fraction"
+        )
+
+
+def _check_kept(sources: Mapping[str, Mapping[str, Any]]) -> None:
+    if not _sum(sources, "kept"):
+        reasons: dict[str, int] = {}
+        for counts in sources.values():
+            for reason, number in counts["dropped"].items():
+                reasons[reason] = reasons.get(reason, 0) + number
+        named = ", ".join(f"{reason} {number}" for reason, number in reasons.items() if number)
+        raise UserError(
+            f"corpus: every document was dropped ({named});"
+            " loosen corpus.language, corpus.length or corpus.repetition"
+        )
+
+
+def _check_splits(run: config.Run, splits: Mapping[str, Mapping[str, int]]) -> None:
+    kept = sum(part["documents"] for part in splits.values())
+    for name, part in splits.items():
+        if not part["documents"]:
+            raise UserError(
+                f"corpus: none of {kept} documents fell into the {name} split with"
+                f" corpus.validation_fraction {run.corpus.validation_fraction:g} and seed"
+                f" {run.seed}; change one of them, or add documents"
+            )
+
+
+def _sum(sources: Mapping[str, Mapping[str, Any]], name: str) -> int:
+    return sum(counts[name] for counts in sources.values())
