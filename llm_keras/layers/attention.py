@@ -1,0 +1,162 @@
+"""Causal self-attention with grouped query heads, and its cache of keys and values.
+
+B rows, T positions, S positions of the cache, D hidden, N query heads, K key-value heads, H head.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from llm_keras.layers.attention_core import MASKED, attend
+from llm_keras.layers.linear import Linear
+from llm_keras.layers.rotary_positions import rotate
+
+Cache = tuple[tf.Tensor, tf.Tensor]
+
+
+@keras.saving.register_keras_serializable(package="llm_keras")
+class Attention(keras.layers.Layer):
+    """Each position gathers from those before it in its document.
+
+    ``y = attend(rotate(x Wq), rotate(x Wk), x Wv, mask) Wo`` with `attention_core.attend`.
+
+    Args:
+        num_query_heads: N.
+        num_key_value_heads: K, a divisor of N; each serves N / K query heads.
+        head_dim: H.
+        use_bias: Whether the four projections have biases.
+        block_length: Queries at once, see `attention_core.attend`.
+
+    Call arguments:
+        x: float [B, T, D].
+        context: `mask`, additive float32 [B or 1, 1, T, T], and perhaps `cos` and `sin` of
+            `RotaryPositions`.
+
+    Returns:
+        float [B, T, D].
+
+    Raises:
+        ValueError: N is not a multiple of K.
+
+    References:
+        Vaswani et al. 2017, section 3.2.2; grouped heads: Ainslie et al. 2023, section 2.2.
+    """
+
+    def __init__(
+        self,
+        num_query_heads: int,
+        num_key_value_heads: int,
+        head_dim: int,
+        use_bias: bool = False,
+        block_length: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if num_query_heads % num_key_value_heads:
+            raise ValueError(
+                f"expected num_query_heads to be a multiple of num_key_value_heads, got"
+                f" {num_query_heads} and {num_key_value_heads}"
+            )
+        self.autocast = False  # the mask and the tables stay float32
+        self.num_query_heads = num_query_heads
+        self.num_key_value_heads = num_key_value_heads
+        self.head_dim = head_dim
+        self.use_bias = use_bias
+        self.block_length = block_length
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes the projections `query`, `key`, `value` and `output`."""
+        hidden = input_shape[-1]
+        inner = self.num_query_heads * self.head_dim
+        shared = self.num_key_value_heads * self.head_dim
+        self.query = self._projection("query", inner, ("hidden", "query_heads"))
+        self.key = self._projection("key", shared, ("hidden", "key_value_heads"))
+        self.value = self._projection("value", shared, ("hidden", "key_value_heads"))
+        self.output_projection = self._projection("output", hidden, ("query_heads", "hidden"))
+        for layer in (self.query, self.key, self.value):
+            layer.build(input_shape)
+        self.output_projection.build((*input_shape[:-1], inner))
+
+    def call(self, x: tf.Tensor, context: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Attends within the rows; see the class."""
+        query, key, value = self._project(x, context)
+        attended = attend(query, key, value, context["mask"], self.block_length)
+        return self._output(attended)
+
+    def initial_cache(self, batch_size: int | tf.Tensor, length: int | tf.Tensor) -> Cache:
+        """Room for `length` positions: keys and values, zeros [B, S, K * H]."""
+        shape = [batch_size, length, self.num_key_value_heads * self.head_dim]
+        return tf.zeros(shape, self.compute_dtype), tf.zeros(shape, self.compute_dtype)
+
+    def decode(
+        self, x: tf.Tensor, context: dict[str, tf.Tensor], cache: Cache, positions: tf.Tensor
+    ) -> tuple[tf.Tensor, Cache]:
+        """Attends to the cache after writing x's keys and values into it.
+
+        Args:
+            x: float [B, T, D].
+            context: Perhaps `cos` and `sin` for `positions`.
+            cache: Keys and values of the positions so far.
+            positions: int32 [B, T], where the rows of `x` stand; each sees the positions up to
+                its own.
+
+        Returns:
+            float [B, T, D] and the cache, now filled at `positions`.
+        """
+        query, key, value = self._project(x, context)
+        cache = _write(cache[0], positions, key), _write(cache[1], positions, value)
+        slots = tf.range(tf.shape(cache[0])[1])
+        mask = tf.where(slots <= positions[:, :, None], 0.0, MASKED)[:, None]
+        keys, values = (self._heads(part, self.num_key_value_heads) for part in cache)
+        return self._output(attend(query, keys, values, mask)), cache
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        return {
+            **super().get_config(),
+            "num_query_heads": self.num_query_heads,
+            "num_key_value_heads": self.num_key_value_heads,
+            "head_dim": self.head_dim,
+            "use_bias": self.use_bias,
+            "block_length": self.block_length,
+        }
+
+    def _projection(self, name: str, units: int, dimensions: tuple[str, str]) -> Linear:
+        return Linear(units, dimensions, self.use_bias, name=name, dtype=self.dtype_policy)
+
+    def _project(self, x: tf.Tensor, context: dict[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+        """Queries [B, T, N, H], keys and values [B, T, K, H], turned where positions are rotary."""
+        query = self._heads(self.query(x), self.num_query_heads)
+        key = self._heads(self.key(x), self.num_key_value_heads)
+        value = self._heads(self.value(x), self.num_key_value_heads)
+        if "cos" in context:
+            tables = context["cos"], context["sin"]
+            query, key = rotate(query, tables), rotate(key, tables)
+        return query, key, value
+
+    def _heads(self, x: tf.Tensor, heads: int) -> tf.Tensor:
+        shape = tf.shape(x)
+        static = [size if size is not None else shape[i] for i, size in enumerate(x.shape[:2])]
+        return tf.reshape(x, [*static, heads, self.head_dim])
+
+    def _output(self, attended: tf.Tensor) -> tf.Tensor:
+        shape = tf.shape(attended)
+        static = [
+            size if size is not None else shape[i] for i, size in enumerate(attended.shape[:2])
+        ]
+        return self.output_projection(
+            tf.reshape(attended, [*static, self.num_query_heads * self.head_dim])
+        )
+
+
+def _write(rows: tf.Tensor, positions: tf.Tensor, heads: tf.Tensor) -> tf.Tensor:
+    """The cache [B, S, K * H] with `heads` [B, T, K, H] at `positions` [B, T]."""
+    batch, length = tf.unstack(tf.shape(positions))
+    slots, width = tf.shape(rows)[1], rows.shape[2]
+    flat = tf.reshape(positions + tf.range(batch)[:, None] * slots, [-1, 1])
+    updates = tf.reshape(heads, [batch * length, width])
+    written = tf.tensor_scatter_nd_update(tf.reshape(rows, [-1, width]), flat, updates)
+    return tf.reshape(written, [batch, slots, width])

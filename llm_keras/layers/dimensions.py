@@ -1,0 +1,41 @@
+"""Logical dimensions: each variable says once what its axes are; a layout table maps them to a mesh.
+
+The names in use are `vocabulary`, `positions`, `hidden`, `query_heads`, `key_value_heads` and
+`feed_forward`. Nothing else in the layers knows that meshes exist.
+"""
+
+from __future__ import annotations
+
+import keras
+
+#: Every name that a variable's axis may carry.
+DIMENSIONS = frozenset(
+    {"vocabulary", "positions", "hidden", "query_heads", "key_value_heads", "feed_forward"}
+)
+
+
+def name_dimensions(variable: keras.Variable, *names: str) -> keras.Variable:
+    """Notes the logical dimension of each axis on the variable, and returns it.
+
+    Raises:
+        ValueError: The number of names is not the rank, or a name is not in `DIMENSIONS`.
+    """
+    if len(names) != len(variable.shape) or not DIMENSIONS.issuperset(names):
+        raise ValueError(
+            f"{variable.path} has shape {tuple(variable.shape)}: expected one name of"
+            f" {sorted(DIMENSIONS)} for each axis, got {names}"
+        )
+    variable.dimensions = names
+    return variable
+
+
+def dimensions_of(variable: keras.Variable) -> tuple[str, ...]:
+    """The logical dimension of each axis of a variable of these layers.
+
+    Raises:
+        ValueError: The layer that made the variable did not name its dimensions.
+    """
+    names: tuple[str, ...] | None = getattr(variable, "dimensions", None)
+    if names is None:
+        raise ValueError(f"{variable.path}: its layer names no dimensions; see name_dimensions")
+    return names

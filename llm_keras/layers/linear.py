@@ -1,0 +1,80 @@
+"""An affine map whose axes carry logical names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from llm_keras.layers.dimensions import name_dimensions
+
+
+@keras.saving.register_keras_serializable(package="llm_keras")
+class Linear(keras.layers.Layer):
+    """Multiplies the last axis by a matrix.
+
+    ``y = x @ kernel + bias``
+
+    Keras's `Dense` with two differences: the rows are one 2-D matmul with the bias fused into it by
+    oneDNN, and the variables name their logical dimensions.
+
+    Args:
+        units: Size of the output's last axis.
+        dimensions: Logical names of the input's and the output's last axis.
+        use_bias: Whether a bias is added.
+        kernel_initializer: A Keras initializer; `models.initialization` sets weights anew.
+
+    Call arguments:
+        x: float [..., I].
+
+    Returns:
+        float [..., units], the compute dtype.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        dimensions: tuple[str, str],
+        use_bias: bool = False,
+        kernel_initializer: Any = "glorot_uniform",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+        self.dimensions = tuple(dimensions)
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes `kernel` [I, units] and `bias` [units]."""
+        self.kernel = name_dimensions(
+            self.add_weight(
+                name="kernel",
+                shape=(input_shape[-1], self.units),
+                initializer=self.kernel_initializer,
+            ),
+            *self.dimensions,
+        )
+        self.bias = None
+        if self.use_bias:
+            bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros")
+            self.bias = name_dimensions(bias, self.dimensions[1])
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Applies the map; see the class."""
+        rows = tf.reshape(x, [-1, x.shape[-1]])
+        rows = tf.matmul(rows, tf.convert_to_tensor(self.kernel))
+        if self.bias is not None:
+            rows = tf.nn.bias_add(rows, tf.convert_to_tensor(self.bias))
+        return tf.reshape(rows, tf.concat([tf.shape(x)[:-1], [self.units]], 0))
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "dimensions": self.dimensions,
+            "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
