@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from llm_keras.errors import UserError
+
 MEBIBYTE = 1024 * 1024
 
 
@@ -37,3 +39,11 @@ class Settings:
     poll_seconds: float = 1.0
     labels: Mapping[str, int] = field(default_factory=dict)
     api_key: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "open_requests", "body_bytes", "body_seconds", "timeout_seconds"):
+            if getattr(self, name) <= 0:
+                raise UserError(f"serving: {name} must be above 0, got {getattr(self, name)}")
+        for name in ("queue", "drain_seconds", "poll_seconds"):
+            if getattr(self, name) < 0:
+                raise UserError(f"serving: {name} must not be negative, got {getattr(self, name)}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote_to_bytes
 
 from serving.errors import invalid
+from serving.models.model_spec import ModelSpec
 
 Action = Literal["predict", "classify", "regress", "status", "metadata"]
 
@@ -17,20 +17,6 @@ _VERSION = r"(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
 _POST = re.compile(rf"(?i){_MODEL}{_VERSION}:(?P<action>classify|regress|predict)")
 _GET = re.compile(rf"(?i)/v1/models(?:/(?P<name>[^/:]+))?{_VERSION}(?P<action>/metadata)?")
 _LARGEST_VERSION = 2**63 - 1
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """A model, and which version of it: a number, a label, or neither for the latest."""
-
-    name: str
-    version: int | None = None
-    label: str | None = None
-
-    def __str__(self) -> str:
-        if self.version is None:
-            return f"Latest({self.name})"
-        return f"Specific({self.name}, {self.version})"
 
 
 def belongs_here(path: str) -> bool:

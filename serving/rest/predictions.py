@@ -51,18 +51,13 @@ def encode(outputs: Mapping[str, Array], layout: Layout) -> str:
 
 
 def _columns(outputs: Named) -> str:
-    tensors = {
-        alias: _nest(_tokens(array, alias), array.shape)[0] for alias, array in _in_order(outputs)
-    }
+    tensors = {alias: _nest(_tokens(alias, array), array.shape)[0] for alias, array in outputs}
     return _object(tensors, depth=1) if len(tensors) > 1 else next(iter(tensors.values()))
 
 
 def _rows(outputs: Named) -> str:
     _check_batch(outputs)
-    columns = {
-        alias: _nest(_tokens(array, alias), array.shape, keep=1)
-        for alias, array in _in_order(outputs)
-    }
+    columns = {alias: _nest(_tokens(alias, array), array.shape, keep=1) for alias, array in outputs}
     if len(columns) == 1:
         return _list(next(iter(columns.values())))
     rows = [
