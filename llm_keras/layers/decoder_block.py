@@ -139,7 +139,7 @@ class DecoderBlock(keras.layers.Layer):
     def decode(
         self, x: tf.Tensor, context: dict[str, tf.Tensor], cache: Cache, positions: tf.Tensor
     ) -> tuple[tf.Tensor, Cache]:
-        """`call` without dropout on positions whose past is in the cache; see `Attention.decode`."""
+        """`call` without dropout, the past in the cache; see `Attention.decode`."""
         before = self._before(self.attention_norm, x)
         y, cache = self.attention.decode(before, context, cache, positions)
         x = self._after(self.attention_norm, x + y)

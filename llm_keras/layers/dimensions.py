@@ -1,4 +1,4 @@
-"""Logical dimensions: each variable says once what its axes are; a layout table maps them to a mesh.
+"""Logical dimensions: a variable says once what its axes are; a layout table maps them to a mesh.
 
 The names in use are `vocabulary`, `positions`, `hidden`, `query_heads`, `key_value_heads` and
 `feed_forward`. Nothing else in the layers knows that meshes exist.

@@ -55,7 +55,7 @@ class KeyedDropout(keras.layers.Layer):
 
 
 def keep_mask(key: tf.Tensor, salt: int, rate: float, shape: tf.TensorShape) -> tf.Tensor:
-    """bool [B, *shape], True with probability 1 - rate; see `KeyedDropout`."""
+    """Bool [B, *shape], True with probability 1 - rate; see `KeyedDropout`."""
     elements = shape.num_elements()
     words = -(-elements // 4)  # one hash gives four 16-bit numbers
     step, row = tf.unstack(tf.bitcast(key, tf.uint32), axis=1)

@@ -1,11 +1,10 @@
 """The initial weights of a model: one table, and a draw by (seed, variable path).
 
-| variable | initial value |
-|---|---|
-| gains of norms (`scale`, `gamma`) | 1 |
-| biases (`bias`, `beta`) | 0 |
-| embeddings, output projection, kernels | normal, standard deviation `initializer_range` |
-| kernels that write to the residual stream (`attention/output`, `feed_forward/down`) | the same, divided by sqrt(2 num_layers) |
+- gains of norms (`scale`, `gamma`): 1
+- biases (`bias`, `beta`): 0
+- embeddings, the output projection, kernels: normal, standard deviation `initializer_range`
+- kernels whose products are added to the residual stream (`attention/output`,
+  `feed_forward/down`): the same, divided by sqrt(2 num_layers)
 
 The residual stream sums 2 num_layers outputs; the division keeps its variance at the start
 independent of depth (Radford et al. 2019, section 2.3). Each draw depends on the seed and the path
