@@ -67,7 +67,7 @@ class Attention(keras.layers.Layer):
         self.use_bias = use_bias
         self.block_length = block_length
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Makes the projections `query`, `key`, `value` and `output`."""
         hidden = input_shape[-1]
         inner = self.num_query_heads * self.head_dim

@@ -117,7 +117,7 @@ class DecoderBlock(keras.layers.Layer):
             for name in ("attention_dropout", "feed_forward_dropout")
         )
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Makes the weights of the four parts."""
         for layer in (
             self.attention_norm,

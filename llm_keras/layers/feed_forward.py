@@ -52,7 +52,7 @@ class FeedForward(keras.layers.Layer):
         self.activation = activation
         self.use_bias = use_bias
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Makes the projections `up`, `down` and, for swiglu, `gate`."""
         wide, up = self.intermediate_dim, ("hidden", "feed_forward")
         self.up = self._projection("up", wide, up)

@@ -38,7 +38,7 @@ class LearnedPositions(keras.layers.Layer):
         self.sequence_length = sequence_length
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Makes `embeddings` [sequence_length, D]."""
         self.embeddings = name_dimensions(
             self.add_weight(

@@ -46,7 +46,7 @@ class Linear(keras.layers.Layer):
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Makes `kernel` [I, units] and `bias` [units]."""
         self.kernel = name_dimensions(
             self.add_weight(

@@ -19,7 +19,7 @@ class RMSNorm(keras.layers.RMSNormalization):
         Zhang and Sennrich 2019, section 4.
     """
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Makes `scale` [D]."""
         super().build(input_shape)
         name_dimensions(self.scale, "hidden")
@@ -35,7 +35,7 @@ class LayerNorm(keras.layers.LayerNormalization):
         Ba, Kiros and Hinton 2016, section 3.
     """
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         """Makes `gamma` and `beta` [D]."""
         super().build(input_shape)
         for variable in self.weights:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import glob
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from llm_keras import config
 from llm_keras.run_folder import RunFolder
@@ -17,7 +17,8 @@ BYTES_PER_TOKEN = 4
 COMPRESSION = 3
 
 
-class Tokens(NamedTuple):
+@dataclass(frozen=True)
+class Tokens:
     """Tokens to train on, and how the number came about."""
 
     count: int | None  #: None: nobody knows yet.
