@@ -84,6 +84,7 @@ def _run_pipeline(
 def _staging(folder: RunFolder) -> Iterator[Path]:
     """A folder to work in, beside the final one; nothing of it, or of a failure, stays."""
     staging = folder.corpus.absolute() / ".curating"
+    made = [place for place in (staging.parent, staging.parent.parent) if not place.exists()]
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     try:
@@ -95,7 +96,8 @@ def _staging(folder: RunFolder) -> Iterator[Path]:
     finally:
         shutil.rmtree(staging, ignore_errors=True)
         with contextlib.suppress(OSError):
-            folder.corpus.rmdir()  # empty only if this stage made it and failed
+            for place in made:
+                place.rmdir()  # empty only after a failure
 
 
 def _publish(staging: Path, folder: RunFolder, curation: Counts) -> None:

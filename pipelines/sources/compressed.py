@@ -58,15 +58,15 @@ def examine(path: Path) -> Extent:
 def chunks(path: Path, extent: Extent) -> Iterator[bytes]:
     """Streams the decompressed bytes of a file, up to its intact extent."""
     new = _decompressor(path)
+    everything = _plain(path) if new is None else (data for data, _ in _decompress(path, new))
+    if extent.intact_bytes is None:
+        yield from everything
+        return
     left = extent.intact_bytes
-    for data in _plain(path) if new is None else (data for data, _ in _decompress(path, new)):
-        if left is None:
-            yield data
-        elif left > 0:
-            yield data[:left]
-            left -= len(data)
-        if left is not None and left <= 0:
-            return
+    while left > 0:  # not one byte is asked for beyond the last that is intact
+        data = next(everything)[:left]
+        left -= len(data)
+        yield data
 
 
 def _decompressor(path: Path) -> Callable[[], Any] | None:

@@ -1,0 +1,53 @@
+"""A small complete run on sources of a test's own."""
+
+import random
+
+import pytest
+
+from llm_keras import config
+
+WORDS = (
+    "the of and to in that it was for on are as with his they at be this from have or by one had"
+    " not but what all were when we there can an your which their said if do will each about how"
+    " up out them then she many some so these would other into has more her two like him see time"
+    " could no make than first been its who now people my made over did down only way find use"
+    " may water long little very after words called just where most know government country law"
+)
+
+
+@pytest.fixture(scope="session")
+def prose():
+    """Makes an English-looking text of its own for each number, 60 to 120 words long."""
+
+    def make(number: int) -> str:
+        random_, words = random.Random(number), WORDS.split()
+        return f"Letter {number}. " + " ".join(
+            random_.choice(words) for _ in range(random_.randint(60, 120))
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_run():
+    """Makes the settings of a run on one source `s` of `kind` at `path`; more as keywords."""
+
+    def make(path, kind="text", *, seed=0, source=None, **corpus):
+        sources = [{"name": "s", "kind": kind, "path": str(path)} | (source or {})]
+        return config.Run.model_validate(
+            {
+                "seed": seed,
+                "corpus": {"sources": sources, "validation_fraction": 0.3} | corpus,
+                "tokenizer": {"vocabulary_size": 300},
+                "records": {"sequence_length": 16},
+                "model": {
+                    "num_layers": 1,
+                    "hidden_dim": 8,
+                    "intermediate_dim": 16,
+                    "num_query_heads": 2,
+                },
+                "training": {"total_steps": 200, "global_batch_size": 2},
+            }
+        )
+
+    return make
