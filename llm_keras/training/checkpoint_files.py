@@ -180,6 +180,7 @@ def _files(parts: Mapping[str, Tensors]) -> Sequence[tuple[str, Tensors]]:
 
 def _save_part(path: Path, tensors: Tensors) -> dict[str, Any]:
     save_file(dict(tensors), path)
+    path.chmod(0o644)  # The library lets nobody but the owner read.
     _flush(path)
     return _describe(path)
 

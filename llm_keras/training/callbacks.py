@@ -1,0 +1,162 @@
+"""What happens between the updates of a run: figures, validation, checkpoints, stopping."""
+# ruff: noqa: ARG002 - Keras hands its arguments over by name.
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from llm_keras import config, console
+from llm_keras.console import Progress
+from llm_keras.training import checkpoints
+from llm_keras.training.json_lines import JsonLines, float32
+from llm_keras.training.stopping import StopRequest
+
+Logs = Mapping[str, float]
+
+
+class StepCallback(keras.callbacks.Callback):
+    """A callback that counts updates from the run's start, not batches from the epoch's.
+
+    Subclasses override `on_step_end(step, logs)`.
+    """
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Takes up the count where the optimizer stands."""
+        self.step = self.model.step
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """One update was applied."""
+        self.step += 1
+        self.on_step_end(self.step, logs or {})
+
+    def on_step_end(self, step: int, logs: Logs) -> None:
+        """Called after update `step`, the first being 1."""
+
+
+class StepMetrics(StepCallback):
+    """Writes a line of metrics.jsonl a step, and shows how far the training is.
+
+    `tokens` are predictions of the step, and `tokens_per_second` is its own speed: without
+    validation and saving, but with the tracing of the graph in a process's first step.
+
+    Args:
+        lines: metrics.jsonl.
+        progress: Bar or log.
+    """
+
+    def __init__(self, lines: JsonLines, progress: Progress) -> None:
+        super().__init__()
+        self._lines, self._progress = lines, progress
+        self._tokens, self._seconds = 0.0, 0.0
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Starts the clock of a step."""
+        self._begin = time.perf_counter()
+
+    def on_step_end(self, step: int, logs: Logs) -> None:
+        """Stops it and notes the step's figures."""
+        seconds = time.perf_counter() - self._begin
+        speed = logs["tokens"] / seconds
+        self._lines.append(
+            step=step,
+            loss=float32(logs["loss"]),
+            tokens=round(logs["tokens"]),
+            tokens_per_second=round(speed, 1),
+            learning_rate=float32(logs["learning_rate"]),
+            grad_norm=float32(logs["grad_norm"]),
+        )
+        if self._seconds:  # A process's first step is slow: it traces the graph.
+            self._tokens += logs["tokens"]
+            speed = self._tokens / (self._seconds + seconds)
+            self._seconds += seconds
+        else:
+            self._seconds = 1e-9
+        self._progress.update(step, loss=logs["loss"], tokens_per_second=round(speed))
+
+
+class Validation(StepCallback):
+    """Measures the cross-entropy on held-out rows every so many steps, and after the last.
+
+    Args:
+        rows: Finite dataset.
+        lines: validation.jsonl, one `step, loss, tokens` a measurement.
+        settings: Section `training` of the run.
+        stop: A measurement is given up when somebody asks to stop, and made up for on resume.
+    """
+
+    def __init__(
+        self,
+        rows: tf.data.Dataset,
+        lines: JsonLines,
+        settings: config.Training,
+        stop: StopRequest,
+    ) -> None:
+        super().__init__()
+        self._rows, self._lines, self._stop = rows, lines, stop
+        self._every, self._last = settings.validate_every_steps, settings.total_steps
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Makes up for a measurement that a kill prevented after its step was saved."""
+        super().on_train_begin(logs)
+        if self.step > self._lines.last_step:
+            self.on_step_end(self.step, {})
+
+    def on_step_end(self, step: int, logs: Logs) -> None:
+        """Measures if it is time."""
+        if step == 0 or (step % self._every and step != self._last):
+            return
+        interrupt = keras.callbacks.LambdaCallback(on_test_batch_begin=self._interrupt)
+        logs = self.model.evaluate(self._rows, callbacks=[interrupt], return_dict=True, verbose=0)
+        if self._stop:
+            return
+        self._lines.append(step=step, loss=float32(logs["loss"]), tokens=round(logs["tokens"]))
+        self._lines.flush()
+        perplexity = math.exp(min(logs["loss"], 700))
+        console.say(f"step {step}: validation loss {logs['loss']:.4f}, perplexity {perplexity:.4g}")
+
+    def _interrupt(self, batch: int, logs: Logs | None = None) -> None:
+        self.model.stop_evaluating = bool(self._stop)
+
+
+class Checkpoints(StepCallback):
+    """Saves every so many steps, after the last one, and when somebody asks to stop.
+
+    Args:
+        root: Folder of the checkpoints.
+        settings: Section `training` of the run.
+        facts: See `resume.facts`.
+        metrics: metrics.jsonl, which must reach the disk before the checkpoint does.
+        stop: Whether to stop.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        settings: config.Training,
+        facts: Mapping[str, Any],
+        metrics: JsonLines,
+        stop: StopRequest,
+    ) -> None:
+        super().__init__()
+        self._root, self._settings, self._facts = root, settings, facts
+        self._metrics, self._stop = metrics, stop
+
+    def on_step_end(self, step: int, logs: Logs) -> None:
+        """Saves if it is time, and ends `fit` if somebody asked."""
+        every, last = self._settings.checkpoint_every_steps, self._settings.total_steps
+        if step % every == 0 or step == last or self._stop:
+            self.save()
+        if self._stop:
+            self.model.stop_training = True
+
+    def save(self) -> None:
+        """Saves now, the metrics up to here first."""
+        self._metrics.flush(to_disk=True)
+        checkpoints.save(self._root, self.model, self._facts, self._settings.keep_checkpoints)

@@ -1,0 +1,162 @@
+"""Training as an ordered recipe."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from llm_keras import config, console, models
+from llm_keras.data import input_pipeline
+from llm_keras.data.records import RecordStore
+from llm_keras.errors import DivergedError, InterruptedRunError, UserError
+from llm_keras.parallel import devices, rematerialization, replicated
+from llm_keras.run_folder import RunFolder
+from llm_keras.training import checkpoint_files, checkpoints, lock, optimizers, resume, stopping
+from llm_keras.training.callbacks import Checkpoints, StepMetrics, Validation
+from llm_keras.training.checkpoint_files import Checkpoint
+from llm_keras.training.json_lines import JsonLines
+from llm_keras.training.resume import Facts
+from llm_keras.training.stopping import StopRequest
+from llm_keras.training.trainer import Trainer
+
+#: The rows to learn from, and the held-out ones.
+Stores = tuple[RecordStore, RecordStore]
+
+
+def train(run: config.Run, folder: RunFolder) -> None:
+    """Trains as `run.training` says, from the newest checkpoint on if there is one.
+
+    Leaves checkpoints, metrics.jsonl and validation.jsonl in the run folder. Stopped by a signal, a
+    kill or a power cut, and called again, it writes the same losses, bit for bit, as if nothing had
+    happened; on the same machine with the same number of threads.
+
+    Raises:
+        UserError: The corpus is missing or damaged, a setting changed since the checkpoint, another
+            process trains here, more devices are asked for than there are, or the disk is full.
+        InterruptedRunError: SIGTERM or Ctrl-C; the work is saved.
+        DivergedError: The loss or its gradient is not finite; the checkpoints before it stand.
+    """
+    with lock.only_one(folder.training_lock):
+        checkpoint_files.clean(folder.checkpoints)
+        threads = devices.pin_threads()  # before TensorFlow makes its devices
+        strategy = replicated.from_config(run.training.parallelism)
+        stores = _open_corpus(run, folder)
+        facts = resume.facts(run, stores[0].manifest, threads)
+        checkpoint = checkpoints.latest(folder.checkpoints)
+        if checkpoint is not None:
+            resume.check(checkpoint.manifest, facts, checkpoint.path)
+            if checkpoint.step == run.training.total_steps:
+                console.say(f"train: all {checkpoint.step} steps are done already")
+                return
+        with strategy.scope(), stopping.on_signals() as stop:
+            trainer = _trainer(run)
+            if checkpoint is not None:
+                _restore(checkpoint, trainer, folder)
+            _fit(run, folder, trainer, stores, facts, stop)
+
+
+def _open_corpus(run: config.Run, folder: RunFolder) -> Stores:
+    """The rows of both splits, made with this run's tokenizer and sequence length."""
+    tokenizer = resume.file_sha256(folder.tokenizer_model)
+    rows = RecordStore(folder.corpus, "train", tokenizer)
+    made_with = {
+        "records.sequence_length": (run.records.sequence_length, rows.manifest.sequence_length),
+        "tokenizer.vocabulary_size": (run.tokenizer.vocabulary_size, rows.manifest.vocabulary_size),
+    }
+    for field, (expected, found) in made_with.items():
+        if expected != found:
+            raise UserError(
+                f"{field} is {expected}, but the records in {folder.corpus} were made with {found};"
+                " change it back, or run `llm-keras tokenizer` and `llm-keras tokenize` again"
+            )
+    return rows, RecordStore(folder.corpus, "validation", tokenizer)
+
+
+def _trainer(run: config.Run) -> Trainer:
+    """The network with its optimizer; under the strategy's scope."""
+    settings = run.training
+    network = models.build(run)
+    if settings.rematerialization == "block":
+        network.block_call = rematerialization.recompute_block
+    trainer = Trainer(
+        network,
+        seed=run.seed,
+        gradient_accumulation_steps=settings.gradient_accumulation_steps,
+        label_smoothing=settings.label_smoothing,
+        z_loss=settings.z_loss,
+    )
+    trainer.compile(optimizers.build(settings, network.trainable_variables))
+    return trainer
+
+
+def _restore(checkpoint: Checkpoint, trainer: Trainer, folder: RunFolder) -> None:
+    checkpoints.restore(checkpoint, trainer)
+    checkpoint_files.set_aside(folder.checkpoints, checkpoint)
+    console.say(f"train: goes on after step {checkpoint.step}")
+
+
+def _fit(
+    run: config.Run,
+    folder: RunFolder,
+    trainer: Trainer,
+    stores: Stores,
+    facts: Facts,
+    stop: StopRequest,
+) -> None:
+    """The remaining steps, as one Keras epoch."""
+    settings, start = run.training, trainer.step
+    with (
+        JsonLines(folder.metrics, start) as metrics,
+        JsonLines(folder.validation_metrics, start) as validation,
+        console.progress("train", settings.total_steps, initial=start, unit="steps") as progress,
+        input_pipeline.reader_errors(*stores),
+    ):
+        batches, held_out = _datasets(run, stores, start)
+        saving = Checkpoints(folder.checkpoints, settings, facts, metrics, stop)
+        callbacks = [
+            StepMetrics(metrics, progress),
+            Validation(held_out, validation, settings, stop),
+            saving,  # Last: what belongs to a step is written before the step is saved.
+        ]
+        try:
+            trainer.fit(
+                batches,
+                steps_per_epoch=settings.total_steps - start,
+                callbacks=callbacks,
+                shuffle=False,  # The order is the dataset's own.
+                verbose=0,
+            )
+        except DivergedError as error:
+            raise DivergedError(f"{error}. {_kept(folder)}") from None
+        except tf.errors.OpError:
+            if trainer.step > start and any(store.failure for store in stores):
+                saving.save()  # The updates so far are good; it is the next rows that are not.
+            raise
+    if stop and trainer.step < settings.total_steps:
+        raise InterruptedRunError(
+            f"{stop.signal} at step {trainer.step} of {settings.total_steps}: saved; run"
+            " `llm-keras train` again to go on"
+        )
+
+
+def _datasets(
+    run: config.Run, stores: Stores, start: int
+) -> tuple[tf.data.Dataset, tf.data.Dataset]:
+    """Batches from step `start` on without end, and the held-out rows."""
+    settings = run.training
+    batches = input_pipeline.batches(
+        stores[0],
+        global_batch_size=settings.global_batch_size,
+        seed=run.seed,
+        start_step=start,  # a seek, not a skip
+    )
+    held_out = input_pipeline.validation_batches(
+        stores[1],
+        settings.global_batch_size // settings.gradient_accumulation_steps,
+        settings.validation_rows,
+    )
+    return batches, held_out
+
+
+def _kept(folder: RunFolder) -> str:
+    steps = checkpoint_files.steps(folder.checkpoints)
+    return f"The newest checkpoint is of step {steps[0]}" if steps else "There is no checkpoint yet"
