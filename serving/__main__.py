@@ -57,12 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--threads", type=int, default=defaults.threads, help="requests at once")
     add("--queue", type=int, default=defaults.queue, help="requests that may wait")
     add("--timeout-seconds", type=float, default=defaults.timeout_seconds, help="longest run")
-    add(
-        "--poll-seconds",
-        type=float,
-        default=defaults.poll_seconds,
-        help="looks for versions; 0: off",
-    )
+    add("--drain-seconds", type=float, default=defaults.drain_seconds, help="grace after SIGTERM")
+    add("--poll-seconds", type=float, default=defaults.poll_seconds, help="0: never look again")
     add("--body-bytes", type=int, default=defaults.body_bytes, help="largest request body")
     return parser
 
@@ -72,6 +68,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         threads=options.threads,
         queue=options.queue,
         timeout_seconds=options.timeout_seconds,
+        drain_seconds=options.drain_seconds,
         poll_seconds=options.poll_seconds,
         body_bytes=options.body_bytes,
         labels=dict(_label(text) for text in options.label),

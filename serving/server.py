@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llm_keras.errors import UserError
 from serving import listening
+from serving.models import versions
 from serving.settings import Settings
 
 if TYPE_CHECKING:
@@ -102,6 +104,8 @@ def _ready_to_run(
     """Takes everything the server needs, in the order of how fast it can fail; frees it after."""
     listener = listening.bind(host, port, settings.api_key, key_variable)
     try:
+        if not versions.scan(base_path):
+            raise UserError(versions.nothing_to_serve(base_path, {}))
         # Here and not above: these load TensorFlow.
         from serving import app
         from serving.announcement import announcement

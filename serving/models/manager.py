@@ -65,7 +65,8 @@ class ModelManager:
                 if self._settings.poll_seconds > 0:
                     self._poller.start()
                 return version.number
-        raise UserError(self._nothing_to_serve())
+        reasons = {number: str(status.error) for number, status in self._statuses.items()}
+        raise UserError(versions.nothing_to_serve(self.base_path, reasons))
 
     def stop(self) -> None:
         """Unloads at once; what still runs is cancelled."""
@@ -181,22 +182,3 @@ class ModelManager:
         if spec.name != self.name or spec.label not in self._settings.labels:
             raise invalid(f"Unrecognized servable version label: {spec.label}")
         return ModelSpec(spec.name, self._settings.labels[spec.label])
-
-    def _nothing_to_serve(self) -> str:
-        expected = f"expected {self.base_path}/<number>/saved_model.pb"
-        if not self.base_path.is_dir():
-            return f"{self.base_path}: no such folder; {expected}, as `llm-keras export` writes it"
-        if (self.base_path / "saved_model.pb").exists():
-            return f"{self.base_path} is itself a version; {expected}: give the folder above it"
-        problems = [
-            f"version {number}: {self._problem(number, folder)}"
-            for number, folder in versions.numbered(self.base_path)
-        ]
-        found = "; ".join(problems) or "it has no numbered folder"
-        return f"{self.base_path} has no version to serve: {found}; {expected}"
-
-    def _problem(self, number: int, folder: Path) -> str:
-        status = self._statuses.get(number)
-        if status and status.error:
-            return status.error.message
-        return versions.incompleteness(folder) or "unknown"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,26 @@ def scan(base_path: Path) -> list[Version]:
         for number, folder in numbered(base_path)
         if incompleteness(folder) is None
     ]
+
+
+def nothing_to_serve(base_path: Path, failures: Mapping[int, str]) -> str:
+    """Why no version can be served, and what is expected, in one line.
+
+    Args:
+        base_path: Where versions were looked for.
+        failures: For complete versions, why they did not load.
+    """
+    expected = f"expected {base_path}/<number>/saved_model.pb, as `llm-keras export` writes it"
+    if not base_path.is_dir():
+        return f"{base_path}: no such folder; {expected}"
+    if (base_path / "saved_model.pb").exists():
+        return f"{base_path} is itself a version: give the folder above it; {expected}"
+    problems = [
+        f"version {number}: {failures.get(number) or incompleteness(folder)}"
+        for number, folder in numbered(base_path)
+    ]
+    found = "; ".join(problems) or "it has no numbered folder"
+    return f"{base_path} has no version to serve: {found}; {expected}"
 
 
 def numbered(base_path: Path) -> list[tuple[int, Path]]:
