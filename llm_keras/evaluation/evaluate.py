@@ -17,7 +17,7 @@ from llm_keras.run_folder import RunFolder
 from llm_keras.tokenizers import SentencePieceTokenizer
 
 if TYPE_CHECKING:
-    from llm_keras.models.causal_lm import CausalLM
+    from llm_keras.models import CausalLM
 
 #: Held-out documents that samples begin with where the run file has no prompts.
 HELD_OUT_PROMPTS = 2
@@ -45,7 +45,6 @@ def evaluate(run: Run, folder: RunFolder, network: CausalLM, step: int) -> None:
     tokenizer = SentencePieceTokenizer(folder.tokenizer_model)
     training = RecordStore(folder.corpus, "train", tokenizer.sha256)
     held_out = RecordStore(folder.corpus, "validation", tokenizer.sha256)
-    samples = _samples(run, network, tokenizer, held_out)  # first: a prompt may be too long
     score = perplexity.score(network, held_out, settings.batch_size)
     if not math.isfinite(score.nats):
         raise DivergedError(
@@ -70,7 +69,7 @@ def evaluate(run: Run, folder: RunFolder, network: CausalLM, step: int) -> None:
             "bytes": score.text_bytes,
             **score.as_dict(),
             "baselines": {name: other.as_dict() for name, other in baselines.items()},
-            "samples": samples,
+            "samples": _samples(run, network, tokenizer, held_out),
         },
     )
 

@@ -13,7 +13,7 @@ from llm_keras import console
 from llm_keras.data.input_pipeline import reader_errors, validation_batches
 from llm_keras.data.records import RecordStore
 from llm_keras.evaluation.score import Score
-from llm_keras.models.causal_lm import CausalLM
+from llm_keras.models import CausalLM
 
 
 def score(network: CausalLM, store: RecordStore, batch_size: int) -> Score:
@@ -54,8 +54,8 @@ def _batch_nats(network: CausalLM, batch: dict[str, Any]) -> tuple[Any, Any]:
 
     def row_nats(row: tuple[Any, Any, Any]) -> Any:
         hidden, targets, wanted = row  # [T, D], [T], [T]
-        logits = network.logits(hidden[None])[0]
-        cost = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, tf.cast(logits, tf.float32))
+        logits = network.logits(hidden)  # float32 [T, V]
+        cost = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
         return tf.reduce_sum(tf.boolean_mask(tf.cast(cost, tf.float64), wanted))
 
     # A row at a time: the logits [B, T, V] of a large vocabulary would not fit memory.
