@@ -68,7 +68,7 @@ def _feature(name: str, content: Any) -> Any:
     if kinds[0] == "float":
         floats = to_array(values, "float")
         return tf.train.Feature(float_list=tf.train.FloatList(value=floats))
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=map(int, values)))
 
 
 def _kind(name: str, value: Any) -> str:
