@@ -43,11 +43,19 @@ def quality(facts: RunFacts) -> Html:
             "p",
             "Perplexity is among how many tokens the model hesitates, on average; it depends on"
             " the tokenizer. Bits per byte does not, and compares across runs. The n-gram models"
-            " (interpolated Kneser-Ney) only count which tokens followed one another in the same"
-            " training documents.",
+            " (interpolated Kneser-Ney) only count which tokens followed one another in"
+            f" {_counted(facts)}.",
             class_="note",
         ),
     )
+
+
+def _counted(facts: RunFacts) -> str:
+    """What the baselines were counted on."""
+    most = facts.run.evaluation.baseline_tokens
+    if facts.manifest and facts.manifest["splits"]["train"]["tokens"] > most:
+        return f"the first {number(most)} training tokens"
+    return "the same training documents"
 
 
 def _row(name: str, score: Facts) -> tuple[str, ...]:

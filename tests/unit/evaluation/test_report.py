@@ -83,6 +83,15 @@ def test_every_part_is_there(run: config.Run, full_folder: RunFolder) -> None:
     assert not page.open
 
 
+def test_says_what_the_baselines_counted(run: config.Run, full_folder: RunFolder) -> None:
+    """All training documents, or no more tokens than the settings allow."""
+    _, page = report_of(run, full_folder)
+    assert "followed one another in the same training documents." in page.text
+    capped = config.Run.model_validate({**run.model_dump(), "evaluation": {"baseline_tokens": 99}})
+    _, page = report_of(capped, full_folder)
+    assert "followed one another in the first 99 training tokens." in page.text
+
+
 def test_no_text_becomes_markup(run: config.Run, full_folder: RunFolder) -> None:
     """Purpose, prompt, sample, document, detail, source and settings are shown, never obeyed."""
     content, page = report_of(run, full_folder)
