@@ -10,9 +10,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from llm_keras.layers.attention_core import MASKED, attend
+from llm_keras.layers.attention_core import additive, attend, attend_one
 from llm_keras.layers.linear import Linear
 from llm_keras.layers.rotary_positions import rotate
+from llm_keras.layers.shapes import sizes
 
 Cache = tuple[tf.Tensor, tf.Tensor]
 
@@ -32,7 +33,7 @@ class Attention(keras.layers.Layer):
 
     Call arguments:
         x: float [B, T, D].
-        context: `mask`, additive float32 [B or 1, 1, T, T], and perhaps `cos` and `sin` of
+        context: `mask`, additive float32 [B or 1, T, T], and perhaps `cos` and `sin` of
             `RotaryPositions`.
 
     Returns:
@@ -98,7 +99,8 @@ class Attention(keras.layers.Layer):
 
         Args:
             x: float [B, T, D].
-            context: Perhaps `cos` and `sin` for `positions`.
+            context: Perhaps `cos` and `sin` for `positions`, and `mask` as in `call`: it promises
+                that the cache is empty, so that the rows of `x` are all there is to attend to.
             cache: Keys and values of the positions so far.
             positions: int32 [B, T], where the rows of `x` stand; each sees the positions up to
                 its own.
@@ -108,10 +110,16 @@ class Attention(keras.layers.Layer):
         """
         query, key, value = self._project(x, context)
         cache = _write(cache[0], positions, key), _write(cache[1], positions, value)
-        slots = tf.range(tf.shape(cache[0])[1])
-        mask = tf.where(slots <= positions[:, :, None], 0.0, MASKED)[:, None]
-        keys, values = (self._heads(part, self.num_key_value_heads) for part in cache)
-        return self._output(attend(query, keys, values, mask)), cache
+        if "mask" in context:
+            return self._output(attend(query, key, value, context["mask"])), cache
+        slots = tf.range(sizes(cache[0])[1])
+        mask = additive(slots <= positions[:, :, None])  # [B, T, S]
+        if x.shape[1] == 1:
+            attended = attend_one(query[:, 0], *cache, mask[:, 0])[:, None]
+        else:
+            keys, values = (self._heads(part, self.num_key_value_heads) for part in cache)
+            attended = attend(query, keys, values, mask)
+        return self._output(attended), cache
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
@@ -138,25 +146,17 @@ class Attention(keras.layers.Layer):
         return query, key, value
 
     def _heads(self, x: tf.Tensor, heads: int) -> tf.Tensor:
-        shape = tf.shape(x)
-        static = [size if size is not None else shape[i] for i, size in enumerate(x.shape[:2])]
-        return tf.reshape(x, [*static, heads, self.head_dim])
+        return tf.reshape(x, [*sizes(x)[:2], heads, self.head_dim])
 
     def _output(self, attended: tf.Tensor) -> tf.Tensor:
-        shape = tf.shape(attended)
-        static = [
-            size if size is not None else shape[i] for i, size in enumerate(attended.shape[:2])
-        ]
-        return self.output_projection(
-            tf.reshape(attended, [*static, self.num_query_heads * self.head_dim])
-        )
+        inner = self.num_query_heads * self.head_dim
+        return self.output_projection(tf.reshape(attended, [*sizes(attended)[:2], inner]))
 
 
 def _write(rows: tf.Tensor, positions: tf.Tensor, heads: tf.Tensor) -> tf.Tensor:
     """The cache [B, S, K * H] with `heads` [B, T, K, H] at `positions` [B, T]."""
-    batch, length = tf.unstack(tf.shape(positions))
-    slots, width = tf.shape(rows)[1], rows.shape[2]
+    batch, slots, width = sizes(rows)
     flat = tf.reshape(positions + tf.range(batch)[:, None] * slots, [-1, 1])
-    updates = tf.reshape(heads, [batch * length, width])
+    updates = tf.reshape(heads, [-1, width])
     written = tf.tensor_scatter_nd_update(tf.reshape(rows, [-1, width]), flat, updates)
     return tf.reshape(written, [batch, slots, width])

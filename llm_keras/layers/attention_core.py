@@ -8,27 +8,33 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from llm_keras.layers.shapes import sizes
+
 #: Added to a score that must not count: far below any score, finite in float32.
 MASKED = -1e9
 
 
 def causal_mask(length: int | tf.Tensor) -> tf.Tensor:
-    """Additive float32 [1, 1, T, T]: 0 where the key is not after the query, else `MASKED`."""
+    """Additive float32 [1, T, T]: 0 where the key is not after the query, else `MASKED`."""
     position = tf.range(length)
-    return _additive(position[None, :] <= position[:, None])[None, None]
+    return additive(position[None, :] <= position[:, None])[None]
 
 
 def segment_mask(segments: tf.Tensor) -> tf.Tensor:
-    """Additive float32 [B, 1, T, T]: `causal_mask` that also keeps packed documents apart.
+    """Additive float32 [B, T, T]: `causal_mask` that also keeps packed documents apart.
 
     Args:
         segments: int32 [B, T]; a query sees keys of its own segment only. Segment 0, the filling,
             sees itself, which keeps every softmax finite; the loss does not count it.
     """
-    position = tf.range(tf.shape(segments)[1])
-    seen = (position[None, :] <= position[:, None])[None]
-    same = segments[:, :, None] == segments[:, None, :]
-    return _additive(seen & same)[:, None]
+    position = tf.range(sizes(segments)[1])
+    causal = position[None, :] <= position[:, None]
+    return additive(causal & (segments[:, :, None] == segments[:, None, :]))
+
+
+def additive(seen: tf.Tensor) -> tf.Tensor:
+    """Float32 of the same shape: 0 where a key is seen, else `MASKED`."""
+    return tf.where(seen, 0.0, MASKED)
 
 
 def attend(
@@ -42,15 +48,16 @@ def attend(
 
     ``softmax(query @ key.T / sqrt(H) + mask) @ value``, the softmax in float32.
 
-    With `block_length`, queries are taken in blocks and each block sees only the keys up to its own
-    end, which a causal mask hides anyway: about half of the work is skipped.
+    Heads that share keys stand below each other in one product [G T, H] @ [H, S], so that keys are
+    never repeated. With `block_length`, queries are taken in blocks, and each block sees only the
+    keys up to its own end: what a causal mask hides anyway is, about half of it, not computed.
 
     Args:
         query: float [B, T, N, H].
         key: float [B, S, K, H].
         value: float [B, S, K, H].
-        mask: float32, additive, [B or 1, 1, T, S].
-        block_length: Queries at once; must divide T, and needs T = S. None: all at once.
+        mask: float32, additive, [B or 1, T, S].
+        block_length: Queries at once; needs T = S, known, and a multiple. None: all at once.
 
     Returns:
         float [B, T, N, H], the dtype of `query`.
@@ -58,35 +65,65 @@ def attend(
     References:
         Vaswani et al. 2017, section 3.2.1; grouped heads: Ainslie et al. 2023, section 2.2.
     """
-    length, heads, width = query.shape[1:]
-    groups = heads // key.shape[2]
-    query = tf.transpose(query * (width**-0.5), [0, 2, 1, 3])
-    key = _share(tf.transpose(key, [0, 2, 1, 3]), groups)
-    value = _share(tf.transpose(value, [0, 2, 1, 3]), groups)
-    if block_length is None or length is None or block_length >= length:
-        return tf.transpose(_attend(query, key, value, mask), [0, 2, 1, 3])
+    batch, length, heads, width = sizes(query)
+    shared = key.shape[2]
+    query = tf.reshape(query * width**-0.5, [batch, length, shared, heads // shared, width])
+    query = tf.transpose(query, [0, 2, 3, 1, 4])  # [B, K, G, T, H]
+    key = tf.transpose(key, [0, 2, 1, 3])  # [B, K, S, H]
+    value = tf.transpose(value, [0, 2, 1, 3])
+    mask = mask[:, None, None]  # [B, 1, 1, T, S]
+    if block_length is None or block_length >= length:
+        attended = _attend(query, key, value, mask)
+    else:
+        attended = _attend_in_blocks(query, key, value, mask, block_length)
+    return tf.reshape(tf.transpose(attended, [0, 3, 1, 2, 4]), [batch, length, heads, width])
+
+
+def attend_one(query: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """`attend` for one query a row, as generation asks it token after token.
+
+    Keys stay as the cache holds them, all heads in a row: each query head is laid into a row of
+    zeros at its keys' place, and one product with the cache serves all heads. This computes K times
+    too much, but reads the cache once and moves nothing: at one token, reading is what costs.
+
+    Args:
+        query: float [B, N, H].
+        keys: float [B, S, K * H].
+        values: float [B, S, K * H].
+        mask: float32, additive, [B or 1, S].
+
+    Returns:
+        float [B, N, H].
+    """
+    batch, heads, width = sizes(query)
+    shared = keys.shape[2] // width
+    # [N, K, 1]: which keys' place a query head has.
+    place = tf.repeat(tf.eye(shared, dtype=query.dtype), heads // shared, axis=0)[:, :, None]
+    laid = tf.reshape((query * width**-0.5)[:, :, None, :] * place, [batch, heads, shared * width])
+    scores = tf.cast(tf.matmul(laid, keys, transpose_b=True), tf.float32) + mask[:, None]
+    mixed = tf.matmul(tf.cast(tf.nn.softmax(scores), values.dtype), values)  # [B, N, K * H]
+    return tf.reduce_sum(tf.reshape(mixed, [batch, heads, shared, width]) * place, axis=2)
+
+
+def _attend_in_blocks(
+    query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, mask: tf.Tensor, block_length: int
+) -> tf.Tensor:
     blocks = []
-    for index, part in enumerate(tf.split(query, length // block_length, axis=2)):
+    for index, part in enumerate(tf.split(query, query.shape[3] // block_length, axis=3)):
         end = (index + 1) * block_length
-        hidden = mask[:, :, end - block_length : end, :end]
-        blocks.append(_attend(part, _until(key, end), _until(value, end), hidden))
-    return tf.transpose(tf.concat(blocks, axis=2), [0, 2, 1, 3])
+        # Slices, whose gradient is cheaper than that of an index.
+        seen_keys, seen_values = (tf.slice(x, [0] * 4, [-1, -1, end, -1]) for x in (key, value))
+        shown = mask[..., end - block_length : end, :end]
+        blocks.append(_attend(part, seen_keys, seen_values, shown))
+    return tf.concat(blocks, axis=3)
 
 
 def _attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    scores = tf.cast(tf.matmul(query, key, transpose_b=True), tf.float32) + mask
-    return tf.matmul(tf.cast(tf.nn.softmax(scores), query.dtype), value)
-
-
-def _share(x: tf.Tensor, groups: int) -> tf.Tensor:
-    """[B, K, S, H] to [B, K * groups, S, H]: neighbouring query heads share one."""
-    return x if groups == 1 else tf.repeat(x, groups, axis=1)
-
-
-def _until(x: tf.Tensor, end: int) -> tf.Tensor:
-    """The first `end` keys; a slice, whose gradient is cheaper than that of an index."""
-    return tf.slice(x, [0, 0, 0, 0], [-1, -1, end, -1])
-
-
-def _additive(seen: tf.Tensor) -> tf.Tensor:
-    return tf.where(seen, 0.0, MASKED)
+    """Queries [B, K, G, T, H] on keys and values [B, K, S, H]."""
+    batch, shared, groups, length, width = sizes(query)
+    rows = tf.reshape(query, [batch, shared, groups * length, width])
+    scores = tf.cast(tf.matmul(rows, key, transpose_b=True), tf.float32)
+    scores = tf.reshape(scores, [batch, shared, groups, length, sizes(key)[2]]) + mask
+    weights = tf.cast(tf.nn.softmax(scores), query.dtype)
+    weights = tf.reshape(weights, [batch, shared, groups * length, sizes(key)[2]])
+    return tf.reshape(tf.matmul(weights, value), [batch, shared, groups, length, width])

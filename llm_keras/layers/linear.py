@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from llm_keras.layers.dimensions import name_dimensions
+from llm_keras.layers.shapes import sizes
 
 
 @keras.saving.register_keras_serializable(package="llm_keras")
@@ -67,7 +68,7 @@ class Linear(keras.layers.Layer):
         rows = tf.matmul(rows, tf.convert_to_tensor(self.kernel))
         if self.bias is not None:
             rows = tf.nn.bias_add(rows, tf.convert_to_tensor(self.bias))
-        return tf.reshape(rows, tf.concat([tf.shape(x)[:-1], [self.units]], 0))
+        return tf.reshape(rows, [*sizes(x)[:-1], self.units])
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""

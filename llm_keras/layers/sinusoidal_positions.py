@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from llm_keras.layers.shapes import sizes
+
 
 @keras.saving.register_keras_serializable(package="llm_keras")
 class SinusoidalPositions(keras.layers.Layer):
@@ -43,7 +45,7 @@ class SinusoidalPositions(keras.layers.Layer):
         frequencies = tf.cast(self.max_wavelength, tf.float32) ** -exponents
         angles = tf.cast(positions, tf.float32)[..., None] * frequencies
         waves = tf.stack([tf.sin(angles), tf.cos(angles)], axis=-1)
-        waves = tf.reshape(waves, tf.concat([tf.shape(positions), [width]], 0))
+        waves = tf.reshape(waves, [*sizes(positions), width])
         return x * math.sqrt(width) + tf.cast(waves, x.dtype)
 
     def get_config(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from llm_keras.layers.dimensions import name_dimensions
+from llm_keras.layers.shapes import sizes
 
 
 @keras.saving.register_keras_serializable(package="llm_keras")
@@ -70,7 +71,7 @@ class TokenEmbedding(keras.layers.Layer):
         rows = tf.reshape(tf.cast(x, self.compute_dtype), [-1, self.hidden_dim])
         matrix = tf.cast(tf.convert_to_tensor(self.embeddings), self.compute_dtype)
         rows = tf.cast(tf.matmul(rows, matrix, transpose_b=True), tf.float32)
-        return tf.reshape(rows, tf.concat([tf.shape(x)[:-1], [self.vocabulary_size]], 0))
+        return tf.reshape(rows, [*sizes(x)[:-1], self.vocabulary_size])
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""

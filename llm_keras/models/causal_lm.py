@@ -16,6 +16,7 @@ from llm_keras import config, layers
 from llm_keras.layers.attention import Cache
 from llm_keras.layers.attention_core import causal_mask, segment_mask
 from llm_keras.layers.normalization import normalization
+from llm_keras.layers.shapes import sizes
 from llm_keras.models.initialization import initialize
 
 Inputs = Mapping[str, tf.Tensor]
@@ -144,15 +145,10 @@ class CausalLM(keras.Model):
         """What the output projection reads, float [B, T, D]; arguments as `call`."""
         tokens = inputs["tokens"]
         positions = inputs.get("positions")
-        if positions is None:
-            positions = tf.range(tokens.shape[1] or tf.shape(tokens)[1])
+        length = sizes(tokens)[1]
+        x, context = self._embed(tokens, tf.range(length) if positions is None else positions)
         segments = inputs.get("segments")
-        x, context = self._embed(tokens, positions)
-        context["mask"] = (
-            causal_mask(tokens.shape[1] or tf.shape(tokens)[1])
-            if segments is None
-            else segment_mask(segments)
-        )
+        context["mask"] = causal_mask(length) if segments is None else segment_mask(segments)
         x = self.embedding_dropout(x, dropout_key)
         for block in self.blocks:
             x = self.block_call(block, x, context, dropout_key)
@@ -186,10 +182,12 @@ class CausalLM(keras.Model):
         Returns:
             float [B, T, D], to be given to `logits`, and the new cache.
         """
-        batch, length = tf.unstack(tf.shape(tokens))
-        start = tf.broadcast_to(tf.convert_to_tensor(start, tf.int32), [batch])
-        positions = start[:, None] + tf.range(length)
+        batch, length = sizes(tokens)
+        starts = tf.broadcast_to(tf.convert_to_tensor(start, tf.int32), [batch])
+        positions = starts[:, None] + tf.range(length)
         x, context = self._embed(tokens, positions)
+        if isinstance(start, int) and start == 0:
+            context["mask"] = causal_mask(length)
         filled = []
         for block, part in zip(self.blocks, cache, strict=True):
             x, new = block.decode(x, context, part, positions)
