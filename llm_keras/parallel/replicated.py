@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import keras
@@ -29,7 +30,19 @@ def from_config(settings: config.Parallelism) -> tf.distribute.Strategy:
         )
     if settings.data == 1:
         return tf.distribute.get_strategy()
-    return tf.distribute.MirroredStrategy(visible[: settings.data])
+    return _mirrored(tuple(visible[: settings.data]))
+
+
+@functools.cache
+def _mirrored(names: tuple[str, ...]) -> tf.distribute.Strategy:
+    """One strategy a set of devices in a process, and on CPUs one that needs no collectives.
+
+    TensorFlow numbers the collective operations of every strategy from the same start, and keeps
+    what each number was for: a second strategy would meet the shapes of the first one's.
+    """
+    on_cpu = all("CPU" in name for name in names)
+    reduction = tf.distribute.ReductionToOneDevice() if on_cpu else None
+    return tf.distribute.MirroredStrategy(list(names), cross_device_ops=reduction)
 
 
 def sum_over_replicas(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:

@@ -1,0 +1,31 @@
+"""Training on two devices learns what training on one learns."""
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="module")
+def results(in_child):
+    return in_child("two_devices.py")
+
+
+@pytest.mark.parametrize(
+    "way", ["two", "two, 4 micro-batches, recomputed", "one, then two", "two, then one"]
+)
+def test_it_equals_one_device(results, way):
+    """20 steps with dropout, clipping and uneven numbers of tokens on the two devices."""
+    one, other = results["one"], results[way]
+    assert len(one["loss"]) == len(other["loss"]) == one["step"] == other["step"] == 20
+    assert one["loss"][-1] < one["loss"][0]
+    assert min(one["grad_norm"]) > 0.1  # the norm that is clipped
+    np.testing.assert_allclose(other["loss"], one["loss"], rtol=1e-5)
+    np.testing.assert_allclose(other["grad_norm"], one["grad_norm"], rtol=1e-4)
+    np.testing.assert_allclose(other["val_loss"][-1], one["val_loss"][-1], rtol=1e-5)
+    assert other["val_tokens"] == one["val_tokens"]
+    difference = np.subtract(other["weights"], one["weights"])
+    assert np.linalg.norm(difference) <= 1e-5 * np.linalg.norm(one["weights"])
+
+
+def test_more_devices_than_there_are_is_an_error_with_both_numbers(results):
+    assert "4 devices are asked for, but 2 are visible" in results["too many"]
+    assert "lower it to 2" in results["too many"]

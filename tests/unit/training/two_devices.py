@@ -1,0 +1,81 @@
+"""Trains the same 20 steps on one device and on two, and prints losses and weights as JSON.
+
+A process of its own, because TensorFlow's devices cannot change once they exist.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import small
+import tensorflow as tf
+
+from llm_keras import config
+from llm_keras.errors import UserError
+from llm_keras.parallel import devices, rematerialization, replicated
+from llm_keras.training import checkpoint_files, checkpoints
+
+STEPS = 20
+
+
+def train(replicas, resume_on=None, rematerialize=False, **arguments):
+    """Losses of each step, gradient norms, validation and final weights."""
+    strategy = replicated.from_config(config.Parallelism(data=replicas))
+    with strategy.scope():
+        network = small.make_network()
+        if rematerialize:
+            network.block_call = rematerialization.recompute_block
+        trainer = small.make_trainer(network, **arguments)
+    data, log = small.make_batches(STEPS), small.Log()
+    if resume_on is not None:
+        trainer.fit(data.take(8), callbacks=[log], shuffle=False, verbose=0)
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoints.save(Path(folder), trainer, {}, keep=1)
+            with replicated.from_config(config.Parallelism(data=resume_on)).scope():
+                trainer = small.make_trainer(**arguments)
+            checkpoints.restore(checkpoint_files.newest(Path(folder))[0], trainer)
+        data = data.skip(8)
+    history = trainer.fit(
+        data,
+        validation_data=small.make_batches(3, seed=1),
+        callbacks=[log],
+        shuffle=False,
+        verbose=0,
+    )
+    weights = [v.value.numpy().ravel() for v in trainer.network.trainable_variables]
+    return {
+        "loss": log.values["loss"],
+        "grad_norm": log.values["grad_norm"],
+        "val_loss": history.history["val_loss"],
+        "val_tokens": history.history["val_tokens"],
+        "weights": np.concatenate(weights).tolist(),
+        "step": trainer.step,
+    }
+
+
+def too_many():
+    """What is said when there are not enough devices."""
+    try:
+        replicated.from_config(config.Parallelism(data=4))
+    except UserError as error:
+        return str(error)
+    return None
+
+
+if __name__ == "__main__":
+    devices.pin_threads()
+    devices.split_cpu(2)
+    tf.get_logger().setLevel("ERROR")
+    results = {
+        "one": train(1),
+        "two": train(2),
+        "two, 4 micro-batches, recomputed": train(
+            2, gradient_accumulation_steps=4, rematerialize=True
+        ),
+        "one, then two": train(1, resume_on=2),
+        "two, then one": train(2, resume_on=1),
+        "too many": too_many(),
+    }
+    json.dump(results, sys.stdout)
