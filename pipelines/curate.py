@@ -40,6 +40,9 @@ __all__ = ["curate", "inputs", "main"]
 def curate(run: config.Run, folder: RunFolder, beam_arguments: Sequence[str] = ()) -> None:
     """Curates the corpus of `run` into `folder`, complete or not at all.
 
+    The local runner groups in memory, so that it holds all texts at once; a corpus that does not
+    fit goes to another runner.
+
     Args:
         run: The settings.
         folder: An earlier curation in it is replaced when the new one is complete.
@@ -75,8 +78,10 @@ def _run_pipeline(
         _ = (
             (read.counts, written, dead)
             | "AllCounts" >> beam.Flatten()
-            | "Add" >> beam.CombineGlobally(merge)
-            | "WriteCounts" >> beam.Map(_write_json, staging / "counts.json")
+            | "Together" >> beam.Map(lambda counts: (None, counts))
+            | "Add" >> beam.CombinePerKey(merge)
+            | "WriteCounts"
+            >> beam.MapTuple(lambda _, counts: _write_json(counts, staging / "counts.json"))
         )
 
 
@@ -86,7 +91,12 @@ def _staging(folder: RunFolder) -> Iterator[Path]:
     staging = folder.corpus.absolute() / ".curating"
     made = [place for place in (staging.parent, staging.parent.parent) if not place.exists()]
     shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
+    try:
+        staging.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(
+            f"{folder.corpus}: cannot be written: {error.strerror}; choose another output folder"
+        ) from None
     try:
         yield staging
     except Exception as error:

@@ -95,10 +95,9 @@ def _run_watched(pipeline: beam.Pipeline) -> None:
             previous(failure)
 
     previous, threading.excepthook = threading.excepthook, notice
-    try:
-        threading.Thread(target=run, name="pipeline", daemon=True).start()
-        error = outcome.get()
-    finally:
+    threading.Thread(target=run, name="pipeline", daemon=True).start()
+    error = outcome.get()
+    if not isinstance(error, WorkerDiedError):  # else threads that served it are still to fail
         threading.excepthook = previous
     if error is not None:
         raise error

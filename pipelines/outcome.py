@@ -43,6 +43,7 @@ def describe(run: config.Run, counts: Counts, ignored_files: Mapping[str, int]) 
         }
         sources[source.name] = numbers | {
             "dropped": dropped,
+            "first_dead": dict(sorted(counted.get("first_dead", {}).items())[:FIRST_DEAD]),
             "ignored_files": ignored_files.get(source.name, 0),
         }
     return {
@@ -50,7 +51,6 @@ def describe(run: config.Run, counts: Counts, ignored_files: Mapping[str, int]) 
         "sources": sources,
         "splits": counts["splits"],
         "files": counts["files"],
-        "first_dead": dict(sorted(counts.get("first_dead", {}).items())[:FIRST_DEAD]),
         "settings_hash": settings_hash(run),
     }
 
@@ -70,9 +70,8 @@ def check(run: config.Run, curation: Mapping[str, Any]) -> None:
     """
     sources = curation["sources"]
     check_balance(sources)
-    dead = "; ".join(f"{place}: {error}" for place, error in curation["first_dead"].items())
-    _check_readable(sources, dead)
-    _check_dead_fraction(run, sources, dead)
+    _check_readable(sources)
+    _check_dead_fraction(run, sources)
     _check_kept(sources)
     _check_splits(run, curation["splits"])
 
@@ -92,9 +91,14 @@ def check_balance(sources: Mapping[str, Mapping[str, Any]]) -> None:
             )
 
 
-def _check_readable(sources: Mapping[str, Mapping[str, Any]], dead: str) -> None:
+def _first_dead(name: str, counts: Mapping[str, Any]) -> list[str]:
+    return [f"{name}: {place}: {error}" for place, error in counts["first_dead"].items()]
+
+
+def _check_readable(sources: Mapping[str, Mapping[str, Any]]) -> None:
     for name, counts in sources.items():
         if counts["in"] == counts["dead"]:
+            dead = "; ".join(_first_dead(name, counts))
             found = (
                 f"none of {counts['in']} could be read: {dead}" if dead else "its files hold none"
             )
@@ -104,9 +108,9 @@ def _check_readable(sources: Mapping[str, Mapping[str, Any]], dead: str) -> None
             )
 
 
-def _check_dead_fraction(
-    run: config.Run, sources: Mapping[str, Mapping[str, Any]], dead: str
-) -> None:
+def _check_dead_fraction(run: config.Run, sources: Mapping[str, Mapping[str, Any]]) -> None:
+    first = [letter for name, counts in sources.items() for letter in _first_dead(name, counts)]
+    dead = "; ".join(first[:FIRST_DEAD])
     seen, unread = _sum(sources, "in"), _sum(sources, "dead")
     most = run.corpus.maximum_dead_fraction
     if unread > most * seen:

@@ -27,7 +27,7 @@ class DeadLetter(NamedTuple):
         """Where it is, in words for a message."""
         line = f" line {self.line}" if self.line is not None else ""
         offset = f" byte {self.offset}" if self.offset is not None else ""
-        return f"{self.source}: {self.locator}{line}{offset}"
+        return f"{self.locator}{line}{offset}"
 
 
 def read_file(file: SourceFile, source: config.Source) -> Iterator[Document | DeadLetter]:
@@ -68,12 +68,9 @@ class Read(beam.PTransform):
         self.sources = {source.name: source for source in sources}
 
     def expand(self, files: Any) -> Any:
-        """Spreads the files over workers and reads each in one go."""
-        return (
-            files
-            | "Spread" >> beam.Reshuffle()
-            | "ReadFile"
-            >> beam.ParDo(_ReadFile(self.sources)).with_outputs("dead", "counts", main="documents")
+        """Reads each file in one go; `beam.Create` has spread them over the workers."""
+        return files | beam.ParDo(_ReadFile(self.sources)).with_outputs(
+            "dead", "counts", main="documents"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -114,8 +115,12 @@ def write_dead_letters(
     letters.sort(key=lambda each: (each.source, each.locator, each.line or 0, each.offset or 0))
     file = f"dead_letters/dead_letters-{_number(shard, num_shards)}"
     counts = [_write(folder, file, [letter._asdict() for letter in letters])]
-    counts += [{"sources": {letter.source: {"dead": 1}}} for letter in letters]
-    counts += [{"first_dead": {each.place(): each.error}} for each in letters[:FIRST_DEAD]]
+    for letter in letters:
+        counts.append({"sources": {letter.source: {"dead": 1}}})
+    for _, group in itertools.groupby(letters, key=lambda each: each.source):
+        for letter in itertools.islice(group, FIRST_DEAD):
+            first = {letter.place(): letter.error}
+            counts.append({"sources": {letter.source: {"first_dead": first}}})
     return merge(counts)
 
 
@@ -173,4 +178,6 @@ def _unpack(packed: Iterable[tuple[Any, ...] | None]) -> Iterator[Judged]:
 
 def _every_shard(keyed: Any, num_shards: int) -> Any:
     """One None for each shard, so that empty ones are written too."""
-    return keyed.pipeline | "EveryShard" >> beam.Create([(n, None) for n in range(num_shards)])
+    return keyed.pipeline | "EveryShard" >> beam.Create(
+        [(n, None) for n in range(num_shards)], reshuffle=False
+    )

@@ -22,8 +22,8 @@ def read(path: Path, source: config.Source) -> Iterator[Text | Unreadable]:
         return
     try:
         text = data.decode(source.encoding).removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        yield Unreadable(f"not valid {source.encoding}", offset=error.start)
+    except UnicodeError as error:
+        yield Unreadable(f"not valid {source.encoding}", offset=getattr(error, "start", None))
         return
     if problem := usable(text):
         offset = data.find(b"\0")

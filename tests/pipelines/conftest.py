@@ -1,10 +1,14 @@
 """A small complete run on sources of a test's own."""
 
+import gzip
+import hashlib
+import json
 import random
 
 import pytest
 
 from llm_keras import config
+from llm_keras.run_folder import RunFolder
 
 WORDS = (
     "the of and to in that it was for on are as with his they at be this from have or by one had"
@@ -51,3 +55,52 @@ def make_run():
         )
 
     return make
+
+
+@pytest.fixture(scope="module")
+def letters(tmp_path_factory, prose):
+    """A folder of 24 readable letters."""
+    path = tmp_path_factory.mktemp("letters")
+    for number in range(24):
+        (path / f"{number}.txt").write_text(prose(number))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder(tmp_path / "run")
+
+
+@pytest.fixture(scope="session")
+def rows():
+    """All rows of the gzip files of a folder, file after file."""
+
+    def read(place, pattern="*"):
+        return [
+            json.loads(line)
+            for path in sorted(place.glob(f"{pattern}.jsonl.gz"))
+            for line in gzip.decompress(path.read_bytes()).split(b"\n")
+            if line
+        ]
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def hashes():
+    """Every file of a run's corpus, by name, hashed."""
+
+    def read(folder):
+        return {
+            str(path.relative_to(folder.corpus)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(folder.corpus.rglob("*"))
+            if path.is_file()
+        }
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def curation():
+    """The content of curation.json."""
+    return lambda folder: json.loads(folder.curation.read_text())
