@@ -23,7 +23,7 @@ RESERVED_PIECES = 4
 BYTE_PIECES = 256
 _TAKEN_PIECE = re.compile(r"<pad>|<unk>|</?s>|<0x[0-9A-F]{2}>")
 #: SentencePiece's space and our escape (`tokenizers.escapes`) cannot be told from text in a symbol.
-_NOT_IN_SYMBOLS = frozenset(" \0\u2581\ufdd0")
+_NOT_IN_SYMBOLS = frozenset(" \0\u2581\ufdd0\ufdd1\ufdd2")
 
 
 class Config(BaseModel):
@@ -140,10 +140,10 @@ class Tokenizer(Config):
     @classmethod
     def _symbols_can_be_pieces(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
         for symbol in symbols:
-            if not symbol or set(symbol) & _NOT_IN_SYMBOLS:
+            if not 1 <= len(symbol) <= 64 or set(symbol) & _NOT_IN_SYMBOLS:
                 raise ValueError(
-                    f"{symbol!r} cannot be one piece: it is empty or has a space, NUL, U+2581 or"
-                    " U+FDD0; take another string"
+                    f"{symbol!r} cannot be one piece: expected 1 to 64 characters without a space,"
+                    " NUL, U+2581 and U+FDD0 to U+FDD2; take another string"
                 )
             if _TAKEN_PIECE.fullmatch(symbol):
                 raise ValueError(f"{symbol!r} is a piece that every model has; take another string")

@@ -3,10 +3,11 @@ r"""Lets U+2581 stand in text, although SentencePiece writes a space as that cha
 Inside a SentencePiece model a space is U+2581, so a real U+2581 would come back as a space. The
 model file has room for a rule on the way in (normaliser) and one on the way out (denormaliser):
 
-    U+2581 -> U+FDD0 "1"    U+FDD0 -> U+FDD0 "0"        and back
+    U+2581 -> U+FDD0 U+FDD1        U+FDD0 -> U+FDD0 U+FDD2        and back
 
-U+FDD0 is a noncharacter, kept by Unicode for uses like this one. Since it is escaped itself, every
-text comes back whole. As the rules are part of the model file, they hold in Python and in TF Text.
+These are noncharacters, kept by Unicode for uses like this one. Since U+FDD0 is escaped itself,
+every text comes back whole. As the rules are part of the model file, they hold in Python and in
+TF Text.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 
 ESCAPE = "\ufdd0"
 #: Text -> what the pieces spell. Reading it backwards undoes it.
-RULES = {"\u2581": ESCAPE + "1", ESCAPE: ESCAPE + "0"}
+RULES = {"\u2581": ESCAPE + "\ufdd1", ESCAPE: ESCAPE + "\ufdd2"}
 
 
 def write_rules(folder: Path) -> tuple[Path, Path]:

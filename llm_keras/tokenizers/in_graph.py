@@ -5,6 +5,13 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_text as tf_text
 
+from llm_keras.tokenizers import segments
+
+#: A byte that is in no UTF-8 text marks where `segments` cuts: TF Text's own `regex_split` loses
+#: what follows a NUL.
+_BORDER = b"\xff"
+_MARK = _BORDER + rb"\1" + _BORDER
+
 
 class InGraphTokenizer(tf.Module):
     """The same ids and the same text as `SentencePieceTokenizer`, as TensorFlow ops.
@@ -18,6 +25,7 @@ class InGraphTokenizer(tf.Module):
     def __init__(self, model: bytes) -> None:
         super().__init__(name="tokenizer")
         self._tokenizer = tf_text.SentencepieceTokenizer(model=model, out_type=tf.int32)
+        self._patterns = segments.patterns(model)
 
     def encode(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """Ids of texts.
@@ -28,7 +36,14 @@ class InGraphTokenizer(tf.Module):
         Returns:
             Ragged int32 [B, None], without bos and eos.
         """
-        return self._tokenizer.tokenize(texts)
+        if not self._patterns:
+            return self._tokenizer.tokenize(texts)
+        clean = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8")  # no _BORDER in it
+        parts = tf.RaggedTensor.from_row_splits(clean, tf.range(tf.size(clean, tf.int64) + 1))
+        for pattern in self._patterns:
+            marked = tf.strings.regex_replace(parts.flat_values, f"({pattern})", _MARK)
+            parts = parts.with_values(tf.strings.split(marked, _BORDER)).merge_dims(1, 2)
+        return parts.with_values(self._tokenizer.tokenize(parts.flat_values)).merge_dims(1, 2)
 
     def decode(self, ids: tf.RaggedTensor) -> tf.Tensor:
         """Texts of ids.

@@ -1,8 +1,7 @@
-"""Takes the names of temporary files out of a trained SentencePiece model.
+"""Reads and finishes the bytes of a SentencePiece model file.
 
-The trainer notes the paths of its rule files in the model. They say nothing about the tokenizer
-and would make the bytes of two equal trainings differ. A model is a Protocol Buffers message; its
-generated classes need a newer runtime than TensorFlow's, so the few bytes are read here.
+A model is a Protocol Buffers message. Its generated classes need a newer runtime than TensorFlow's,
+so the few fields that matter here are read by hand.
 
 References:
     https://protobuf.dev/programming-guides/encoding and sentencepiece_model.proto.
@@ -10,41 +9,107 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
-NORMALIZER, DENORMALIZER = 3, 5  # fields of ModelProto
-RULE_FILE = 6  # field of NormalizerSpec
+# Fields of ModelProto, of its NormalizerSpec, TrainerSpec and SentencePiece.
+PIECES, TRAINER, NORMALIZER, DENORMALIZER = 1, 2, 3, 5
+RULE_FILE = 6
+MODEL_TYPE, UNIGRAM = 3, 1
+TEXT, SCORE, TYPE = 1, 2, 3
+NORMAL, USER_DEFINED = 1, 4
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types
 
+#: Scores of a unigram model are multiples of this, see `segments`.
+SCORE_STEP = 2.0**-10
 
-def without_rule_files(model: bytes) -> bytes:
-    """The same model without the paths of the rule files."""
+
+class Field(NamedTuple):
+    """One field of a message: its number, its value, and all its bytes."""
+
+    number: int
+    value: int | bytes
+    raw: bytes
+
+
+def finish(model: bytes) -> bytes:
+    """Makes a trained model the one that is kept.
+
+    Takes out the paths of the rule files, which the trainer notes down: they say nothing about the
+    tokenizer and would make the bytes of two equal trainings differ. Rounds the scores of a unigram
+    model, so that every reader adds them up without rounding.
+    """
+    for spec in (NORMALIZER, DENORMALIZER):
+        model = _edit(model, spec, lambda content: _without(content, RULE_FILE))
+    return _edit(model, PIECES, _round_score) if is_unigram(model) else model
+
+
+def is_unigram(model: bytes) -> bool:
+    """Whether pieces are chosen by the sum of their scores, and not by merges."""
+    trainer = next(field.value for field in _fields(model) if field.number == TRAINER)
+    assert isinstance(trainer, bytes)
+    kinds = [field.value for field in _fields(trainer) if field.number == MODEL_TYPE]
+    return not kinds or kinds[-1] == UNIGRAM
+
+
+def user_symbols(model: bytes) -> list[str]:
+    """The strings that are always one piece."""
+    symbols = []
+    for field in _fields(model):
+        if field.number == PIECES and isinstance(field.value, bytes):
+            piece = {inner.number: inner.value for inner in _fields(field.value)}
+            if piece.get(TYPE) == USER_DEFINED:
+                text = piece[TEXT]
+                assert isinstance(text, bytes)
+                symbols.append(text.decode())
+    return symbols
+
+
+def _round_score(piece: bytes) -> bytes:
     result = b""
-    for field, raw, content in _fields(model):
-        if field in (NORMALIZER, DENORMALIZER):
-            kept = b"".join(inner for number, inner, _ in _fields(content) if number != RULE_FILE)
-            result += _varint(field << 3 | BYTES) + _varint(len(kept)) + kept
+    for field in _fields(piece):
+        if field.number == SCORE:
+            (score,) = struct.unpack("<f", field.raw[1:])
+            rounded = round(score / SCORE_STEP) * SCORE_STEP
+            result += field.raw[:1] + struct.pack("<f", rounded)
         else:
-            result += raw
+            result += field.raw
     return result
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Each field as (number, all its bytes, content of a length-delimited one)."""
+def _without(message: bytes, number: int) -> bytes:
+    return b"".join(field.raw for field in _fields(message) if field.number != number)
+
+
+def _edit(message: bytes, number: int, change: Callable[[bytes], bytes]) -> bytes:
+    """The message with `change` made to each length-delimited field of that number."""
+    parts = []
+    for field in _fields(message):
+        if field.number == number and isinstance(field.value, bytes):
+            content = change(field.value)
+            parts += [_varint(number << 3 | BYTES), _varint(len(content)), content]
+        else:
+            parts.append(field.raw)
+    return b"".join(parts)
+
+
+def _fields(message: bytes) -> Iterator[Field]:
     at = 0
     while at < len(message):
         start = at
         tag, at = _read_varint(message, at)
-        content = b""
-        if tag & 7 == VARINT:
-            _, at = _read_varint(message, at)
-        elif tag & 7 == BYTES:
-            size, at = _read_varint(message, at)
-            content = message[at : at + size]
-            at += size
-        else:
-            at += {FIXED64: 8, FIXED32: 4}[tag & 7]
-        yield tag >> 3, message[start:at], content
+        value: int | bytes
+        match tag & 7:
+            case 0:
+                value, at = _read_varint(message, at)
+            case 2:
+                size, at = _read_varint(message, at)
+                value, at = message[at : at + size], at + size
+            case wire_type:
+                size = {FIXED64: 8, FIXED32: 4}[wire_type]
+                value, at = message[at : at + size], at + size
+        yield Field(tag >> 3, value, message[start:at])
 
 
 def _read_varint(message: bytes, at: int) -> tuple[int, int]:

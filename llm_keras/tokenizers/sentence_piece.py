@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import sentencepiece
 
 from llm_keras.errors import UserError
+from llm_keras.tokenizers import segments
 
 #: Ids of the special pieces, the same in every model that `train_tokenizer` makes.
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = range(4)
@@ -33,14 +35,14 @@ class SentencePieceTokenizer:
 
     def __init__(self, model: bytes | str | Path) -> None:
         self.model, name = _content(model)
-        self._processor = _processor(self.model, name)
-        processor = self._processor
+        self._processor = processor = _processor(self.model, name)
         found = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
         if found != (PAD_ID, UNK_ID, BOS_ID, EOS_ID):
             raise UserError(
                 f"{name}: expected pad, unk, bos, eos to be the ids 0, 1, 2, 3, found"
                 f" {', '.join(map(str, found))}; train it with `llm-keras tokenizer`"
             )
+        self._expressions = [re.compile(pattern) for pattern in segments.patterns(self.model)]
 
     def __reduce__(self) -> tuple[type[SentencePieceTokenizer], tuple[bytes]]:
         return type(self), (self.model,)
@@ -61,10 +63,13 @@ class SentencePieceTokenizer:
         Lone surrogates, which are not Unicode text, count as U+FFFD.
         """
         try:
-            content = text.encode()
+            text.encode()
         except UnicodeEncodeError:
-            content = _without_surrogates(text).encode()
-        return list(self._processor.encode(content))
+            text = _without_surrogates(text)
+        if not self._expressions:
+            return list(self._processor.encode(text))
+        parts = segments.cut(text, self._expressions)
+        return [number for ids in self._processor.encode(parts, num_threads=1) for number in ids]
 
     def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
         """Ids of each text, without bos and eos."""

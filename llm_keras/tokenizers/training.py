@@ -88,7 +88,7 @@ def train(texts: Sequence[str], settings: Tokenizer) -> bytes:
             )
         except RuntimeError as error:
             _explain(str(error), settings)
-    return model_file.without_rule_files(model.getvalue())
+    return model_file.finish(model.getvalue())
 
 
 def describe(model: bytes, text: sample.Sample, settings: Tokenizer) -> dict[str, object]:
