@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
@@ -49,6 +50,12 @@ class RequestLog:
             await self._app(scope, counting_receive, counting_send)
         except ClientDisconnect:
             status = 499
+        except asyncio.CancelledError:
+            # The grace time of a stopping server is over, and nothing else cancels a request: an
+            # answer is the better end for it.
+            if not status:
+                stopping = ServingError(Code.UNAVAILABLE, "the server is stopping")
+                await error_response(stopping)(scope, counting_receive, counting_send)
         except Exception as error:
             # No traceback: it would quote the message.
             logger.error("request %s failed: %s", identity, _place(error))  # noqa: TRY400

@@ -15,11 +15,8 @@ from serving.rest import bodies, descriptions, inference, paths
 from serving.settings import Settings
 from serving.workers import Workers
 
-_INFERENCE = {
-    "predict": inference.predict,
-    "classify": inference.classify,
-    "regress": inference.regress,
-}
+#: The rest of the body may still be on its way, and would be taken for the next request.
+_BODY_UNREAD = {408, 413}
 
 
 class RestApi:
@@ -69,7 +66,7 @@ class RestApi:
 
         def work() -> str:
             body = bodies.unpack(packed, encoding, limit)
-            return _INFERENCE[action](self._models, spec, body)
+            return inference.ACTIONS[action](self._models, spec, body)
 
         return await self._workers.run(work)
 
@@ -88,6 +85,8 @@ def error_response(error: ServingError) -> Response:
         response.headers["retry-after"] = "1"
     if error.code is Code.UNAUTHENTICATED:
         response.headers["www-authenticate"] = "Bearer"
+    if error.http_status in _BODY_UNREAD:
+        response.headers["connection"] = "close"
     return response
 
 

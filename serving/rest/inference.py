@@ -61,3 +61,7 @@ def _signature_name(document: Mapping[str, Any]) -> str:
             " 'signature_name' key must be a string value."
         )
     return name or DEFAULT_SIGNATURE
+
+
+#: What may be done with a model, by the verb of the path.
+ACTIONS = {"predict": predict, "classify": classify, "regress": regress}
