@@ -10,7 +10,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ADDRESSES := .cache/state_of_the_union
-export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: quickstart test check format data lock setup
 .DELETE_ON_ERROR:

@@ -9,6 +9,7 @@ with the work saved, 4 training diverged, 130 interrupted.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -48,6 +49,9 @@ SetOption = Annotated[
 
 def main() -> None:
     """Runs the command line; a user's mistake is one line on stderr and exit code 2."""
+    # TensorFlow's notes about absent accelerators, unless they are asked for. Its errors still
+    # come as exceptions.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         app()
     except LLMKerasError as error:

@@ -94,7 +94,7 @@ def _export(run: Run, folder: RunFolder) -> None:
 
 
 def _sources(run: Run, _folder: RunFolder) -> Fingerprint:
-    from pipelines.curate import inputs
+    from pipelines.files import inputs
 
     return {"files": [[name, size, changed] for name, size, changed in inputs(run)]}
 
