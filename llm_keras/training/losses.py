@@ -142,7 +142,8 @@ def loss_sum_and_gradients(
         with tf.GradientTape() as tape:
             tape.watch(hidden)
             total = tf.reduce_sum(loss(head.logits(hidden), targets) * weights)
-        by_hidden, *by_variables = tape.gradient(total, [hidden, *head.variables])
+        sources = [hidden, *head.variables]
+        by_hidden, *by_variables = tape.gradient(total, sources, unconnected_gradients="zero")
         return total, by_hidden, [tf.convert_to_tensor(gradient) for gradient in by_variables]
 
     blocks = _blocks(head, hidden, targets, weights)

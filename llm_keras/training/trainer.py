@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -132,6 +133,7 @@ class Trainer(keras.Model):
     def _explained(self, function: Callable[[Any], Logs]) -> Callable[[Any], Logs]:
         """Tells a step that is not finite from other failures, and which one it was."""
 
+        @functools.wraps(function)
         def call(iterator: Any) -> Logs:
             try:
                 return function(iterator)

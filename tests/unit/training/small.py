@@ -13,10 +13,10 @@ from llm_keras.training.trainer import Trainer
 ROWS, LENGTH, VOCABULARY = 8, 12, 40
 
 
-def make_network(**changes):
-    """Two blocks of width 16; with dropout, so that masks are part of every comparison."""
+def make_network(dtype_policy="float32", **changes):
+    """A block of width 16; with dropout, so that masks are part of every comparison."""
     settings = {
-        "num_layers": 2,
+        "num_layers": 1,
         "hidden_dim": 16,
         "intermediate_dim": 32,
         "num_query_heads": 2,
@@ -24,17 +24,23 @@ def make_network(**changes):
         **changes,
     }
     return models.build_causal_lm(
-        config.Model(**settings), vocabulary_size=VOCABULARY, sequence_length=LENGTH, seed=1
+        config.Model(**settings),
+        vocabulary_size=VOCABULARY,
+        sequence_length=LENGTH,
+        seed=1,
+        dtype_policy=dtype_policy,
     )
 
 
-def make_batches(count, seed=0):
+def make_batches(count, seed=0, fewer_segments=False):
     """Rows of documents of many lengths and of padding, so that parts differ in their tokens."""
     random = np.random.default_rng(seed)
     tokens = random.integers(2, VOCABULARY, (count, ROWS, LENGTH + 1))
     segments = np.ones_like(tokens)
     for row in range(ROWS):
         segments[:, row, 2 + row :] = 0 if row % 2 else 2
+    if fewer_segments:
+        segments[1, 3:] = 0
     columns = {
         "tokens": tokens.astype("int32"),
         "segments": segments.astype("int32"),
@@ -66,3 +72,20 @@ class Log(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         for name, value in logs.items():
             self.values[name].append(value)
+
+
+def fit(trainer, data):
+    """Trains on all of `data`; returns the logs of every step."""
+    log = Log()
+    trainer.fit(data, callbacks=[log], shuffle=False, verbose=0)
+    return dict(log.values)
+
+
+def variables(trainer):
+    """Everything that a step may change."""
+    return [*trainer.network.variables, *trainer.optimizer.variables]
+
+
+def state(trainer):
+    """The values of everything that a step may change."""
+    return [variable.value.numpy() for variable in variables(trainer)]

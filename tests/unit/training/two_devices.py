@@ -74,7 +74,6 @@ if __name__ == "__main__":
         "two, 4 micro-batches, recomputed": train(
             2, gradient_accumulation_steps=4, rematerialize=True
         ),
-        "one, then two": train(1, resume_on=2),
         "two, then one": train(2, resume_on=1),
         "too many": too_many(),
     }
