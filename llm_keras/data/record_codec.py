@@ -8,8 +8,8 @@ Every row of a corpus has exactly the same size, so row r of a shard starts at b
     payload           Example {features {"positions", "segments", "tokens": bytes_list}}
     crc      uint32   masked CRC-32C of the payload
 
-The three columns are little-endian unsigned integers, so that any TensorFlow program reads a row
-with `tf.io.parse_single_example` and `tf.io.decode_raw`.
+The three columns are little-endian integers of types that `tf.io.decode_raw` knows (it has no
+uint32), so that any TensorFlow program reads a row, with `tf.io.parse_single_example` before it.
 
 References:
     tensorflow/core/lib/io/record_writer.h (framing), tensorflow/core/example/example.proto.
@@ -48,7 +48,7 @@ class RecordLayout:
         self.columns = {
             "positions": "uint16",
             "segments": "uint16",
-            "tokens": "uint32" if wide else "uint16",
+            "tokens": "int32" if wide else "uint16",
         }
         self._heads = self._make_heads()
         fields: list[tuple[str, str, tuple[int, ...]]] = [("header", "u1", (HEADER_BYTES,))]

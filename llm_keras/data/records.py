@@ -136,14 +136,14 @@ class RecordStore:
         return records
 
     def _check_records(self, path: Path, rows: np.ndarray, records: np.ndarray) -> None:
-        layout = self.layout
+        layout, size, tokens = self.layout, self.manifest.vocabulary_size, records["tokens"]
         checks = (
             ("its length is damaged", layout.is_header(records)),
             ("its checksum does not fit", records["crc"] == layout.payload_crcs(records)),
             ("it is no record of this corpus's layout", layout.is_example(records)),
             (
-                f"a token id is not below the vocabulary of {self.manifest.vocabulary_size}",
-                (records["tokens"] < self.manifest.vocabulary_size).all(axis=1),
+                f"a token id is not in the vocabulary of {size}",
+                ((tokens >= 0) & (tokens < size)).all(axis=1),
             ),
         )
         for problem, good in checks:

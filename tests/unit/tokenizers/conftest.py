@@ -4,10 +4,14 @@ import gzip
 import json
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from llm_keras.config import Run
 from llm_keras.run_folder import RunFolder
+
+hypothesis.settings.register_profile("busy machine", deadline=None)
+hypothesis.settings.load_profile("busy machine")
 
 ADDRESSES = sorted(Path("examples/data/state_of_the_union").resolve().glob("*.txt"))
 
