@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from llm_keras.layers.attention_core import additive, attend, attend_one
+from llm_keras.layers.attention_core import attend, attend_one
 from llm_keras.layers.linear import Linear
 from llm_keras.layers.rotary_positions import rotate
 from llm_keras.layers.shapes import sizes
@@ -85,7 +85,8 @@ class Attention(keras.layers.Layer):
         """Attends within the rows; see the class."""
         query, key, value = self._project(x, context)
         attended = attend(query, key, value, context["mask"], self.block_length)
-        return self._output(attended)
+        inner = self.num_query_heads * self.head_dim
+        return self.output_projection(tf.reshape(attended, [*sizes(x)[:2], inner]))
 
     def initial_cache(self, batch_size: int | tf.Tensor, length: int | tf.Tensor) -> Cache:
         """Room for `length` positions: keys and values, zeros [B, S, K * H]."""
@@ -93,33 +94,38 @@ class Attention(keras.layers.Layer):
         return tf.zeros(shape, self.compute_dtype), tf.zeros(shape, self.compute_dtype)
 
     def decode(
-        self, x: tf.Tensor, context: dict[str, tf.Tensor], cache: Cache, positions: tf.Tensor
+        self, x: tf.Tensor, context: dict[str, tf.Tensor], cache: Cache
     ) -> tuple[tf.Tensor, Cache]:
-        """Attends to the cache after writing x's keys and values into it.
+        """Writes keys and values into the cache, and attends to it.
 
         Args:
-            x: float [B, T, D].
-            context: Perhaps `cos` and `sin` for `positions`, and `mask` as in `call`: it promises
-                that the cache is empty, so that the rows of `x` are all there is to attend to.
+            x: float [B * T, D], the rows of one sequence after those of the other.
+            context: `slots`, int32 [B * T, 1], the row of the cache [B * S] that each row of `x`
+                is written to; perhaps `cos` and `sin`; and one of two masks: `cache_mask`, additive
+                float32 [B, T, S], or `mask` [1, T, T], which promises that the cache is empty, so
+                that the rows of `x` are all there is to attend to.
             cache: Keys and values of the positions so far.
-            positions: int32 [B, T], where the rows of `x` stand; each sees the positions up to
-                its own.
 
         Returns:
-            float [B, T, D] and the cache, now filled at `positions`.
+            float [B * T, D] and the cache, now filled at `slots`.
         """
         query, key, value = self._project(x, context)
-        cache = _write(cache[0], positions, key), _write(cache[1], positions, value)
+        cache = _write(cache[0], context["slots"], key), _write(cache[1], context["slots"], value)
         if "mask" in context:
-            return self._output(attend(query, key, value, context["mask"])), cache
-        slots = tf.range(sizes(cache[0])[1])
-        mask = additive(slots <= positions[:, :, None])  # [B, T, S]
-        if x.shape[1] == 1:
-            attended = attend_one(query[:, 0], *cache, mask[:, 0])[:, None]
+            batch, length = sizes(cache[0])[0], sizes(context["mask"])[1]
+            query, key, value = (
+                tf.reshape(part, [batch, length, *part.shape[1:]]) for part in (query, key, value)
+            )
+            attended = attend(query, key, value, context["mask"])
+        elif context["cache_mask"].shape[1] == 1:
+            attended = attend_one(query, *cache, context["cache_mask"])
         else:
-            keys, values = (self._heads(part, self.num_key_value_heads) for part in cache)
-            attended = attend(query, keys, values, mask)
-        return self._output(attended), cache
+            batch, length, slots = sizes(context["cache_mask"])
+            keys, values = (tf.reshape(part, [batch, slots, *key.shape[1:]]) for part in cache)
+            query = tf.reshape(query, [batch, length, *query.shape[1:]])
+            attended = attend(query, keys, values, context["cache_mask"])
+        inner = self.num_query_heads * self.head_dim
+        return self.output_projection(tf.reshape(attended, [-1, inner])), cache
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
@@ -136,7 +142,7 @@ class Attention(keras.layers.Layer):
         return Linear(units, dimensions, self.use_bias, name=name, dtype=self.dtype_policy)
 
     def _project(self, x: tf.Tensor, context: dict[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
-        """Queries [B, T, N, H], keys and values [B, T, K, H], turned where positions are rotary."""
+        """Queries [..., N, H], keys and values [..., K, H], turned where positions are rotary."""
         query = self._heads(self.query(x), self.num_query_heads)
         key = self._heads(self.key(x), self.num_key_value_heads)
         value = self._heads(self.value(x), self.num_key_value_heads)
@@ -146,17 +152,13 @@ class Attention(keras.layers.Layer):
         return query, key, value
 
     def _heads(self, x: tf.Tensor, heads: int) -> tf.Tensor:
-        return tf.reshape(x, [*sizes(x)[:2], heads, self.head_dim])
-
-    def _output(self, attended: tf.Tensor) -> tf.Tensor:
-        inner = self.num_query_heads * self.head_dim
-        return self.output_projection(tf.reshape(attended, [*sizes(attended)[:2], inner]))
+        outer = [-1] if x.shape.rank == 2 else sizes(x)[:2]
+        return tf.reshape(x, [*outer, heads, self.head_dim])
 
 
-def _write(rows: tf.Tensor, positions: tf.Tensor, heads: tf.Tensor) -> tf.Tensor:
-    """The cache [B, S, K * H] with `heads` [B, T, K, H] at `positions` [B, T]."""
-    batch, slots, width = sizes(rows)
-    flat = tf.reshape(positions + tf.range(batch)[:, None] * slots, [-1, 1])
-    updates = tf.reshape(heads, [-1, width])
-    written = tf.tensor_scatter_nd_update(tf.reshape(rows, [-1, width]), flat, updates)
-    return tf.reshape(written, [batch, slots, width])
+def _write(cache: tf.Tensor, slots: tf.Tensor, heads: tf.Tensor) -> tf.Tensor:
+    """The cache [B, S, K * H] with `heads` [B * T, K, H] at `slots` [B * T, 1] of its rows."""
+    width = cache.shape[2]
+    rows = tf.reshape(cache, [-1, width])
+    rows = tf.tensor_scatter_nd_update(rows, slots, tf.reshape(heads, [-1, width]))
+    return tf.reshape(rows, sizes(cache))

@@ -6,6 +6,7 @@ that share one key-value head, H features of a head.
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from llm_keras.layers.shapes import sizes
@@ -90,19 +91,19 @@ def attend_one(query: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, mask: tf.Te
         query: float [B, N, H].
         keys: float [B, S, K * H].
         values: float [B, S, K * H].
-        mask: float32, additive, [B or 1, S].
+        mask: float32, additive, [B or 1, 1, S].
 
     Returns:
         float [B, N, H].
     """
-    batch, heads, width = sizes(query)
+    heads, width = query.shape[1:]
     shared = keys.shape[2] // width
     # [N, K, 1]: which keys' place a query head has.
-    place = tf.repeat(tf.eye(shared, dtype=query.dtype), heads // shared, axis=0)[:, :, None]
-    laid = tf.reshape((query * width**-0.5)[:, :, None, :] * place, [batch, heads, shared * width])
-    scores = tf.cast(tf.matmul(laid, keys, transpose_b=True), tf.float32) + mask[:, None]
+    place = tf.constant(np.eye(shared).repeat(heads // shared, axis=0)[:, :, None], query.dtype)
+    laid = tf.reshape((query * width**-0.5)[:, :, None, :] * place, [-1, heads, shared * width])
+    scores = tf.cast(tf.matmul(laid, keys, transpose_b=True), tf.float32) + mask
     mixed = tf.matmul(tf.cast(tf.nn.softmax(scores), values.dtype), values)  # [B, N, K * H]
-    return tf.reduce_sum(tf.reshape(mixed, [batch, heads, shared, width]) * place, axis=2)
+    return tf.reduce_sum(tf.reshape(mixed, [-1, heads, shared, width]) * place, axis=2)
 
 
 def _attend_in_blocks(

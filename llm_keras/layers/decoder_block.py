@@ -137,11 +137,10 @@ class DecoderBlock(keras.layers.Layer):
         return self._after(self.feed_forward_norm, x + self.feed_forward_dropout(y, dropout_key))
 
     def decode(
-        self, x: tf.Tensor, context: dict[str, tf.Tensor], cache: Cache, positions: tf.Tensor
+        self, x: tf.Tensor, context: dict[str, tf.Tensor], cache: Cache
     ) -> tuple[tf.Tensor, Cache]:
-        """`call` without dropout, the past in the cache; see `Attention.decode`."""
-        before = self._before(self.attention_norm, x)
-        y, cache = self.attention.decode(before, context, cache, positions)
+        """`call` on rows [B * T, D] whose past is in the cache; see `Attention.decode`."""
+        y, cache = self.attention.decode(self._before(self.attention_norm, x), context, cache)
         x = self._after(self.attention_norm, x + y)
         y = self.feed_forward(self._before(self.feed_forward_norm, x))
         return self._after(self.feed_forward_norm, x + y), cache

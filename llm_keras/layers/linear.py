@@ -64,11 +64,11 @@ class Linear(keras.layers.Layer):
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Applies the map; see the class."""
-        rows = tf.reshape(x, [-1, x.shape[-1]])
+        rows = x if x.shape.rank == 2 else tf.reshape(x, [-1, x.shape[-1]])
         rows = tf.matmul(rows, tf.convert_to_tensor(self.kernel))
         if self.bias is not None:
             rows = tf.nn.bias_add(rows, tf.convert_to_tensor(self.bias))
-        return tf.reshape(rows, [*sizes(x)[:-1], self.units])
+        return rows if x.shape.rank == 2 else tf.reshape(rows, [*sizes(x)[:-1], self.units])
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from llm_keras import config, layers
 from llm_keras.layers.attention import Cache
-from llm_keras.layers.attention_core import causal_mask, segment_mask
+from llm_keras.layers.attention_core import additive, causal_mask, segment_mask
 from llm_keras.layers.normalization import normalization
 from llm_keras.layers.shapes import sizes
 from llm_keras.models.initialization import initialize
@@ -186,13 +186,22 @@ class CausalLM(keras.Model):
         starts = tf.broadcast_to(tf.convert_to_tensor(start, tf.int32), [batch])
         positions = starts[:, None] + tf.range(length)
         x, context = self._embed(tokens, positions)
+        x = tf.reshape(x, [-1, self.settings.hidden_dim])
+        context = {
+            name: tf.reshape(table, [-1, *table.shape[2:]]) for name, table in context.items()
+        }
+        room = sizes(cache[0][0])[1]
+        context["slots"] = tf.reshape(positions + tf.range(batch)[:, None] * room, [-1, 1])
         if isinstance(start, int) and start == 0:
             context["mask"] = causal_mask(length)
+        else:
+            context["cache_mask"] = additive(tf.range(room) <= positions[:, :, None])
         filled = []
-        for block, part in zip(self.blocks, cache, strict=True):
-            x, new = block.decode(x, context, part, positions)
-            filled.append(new)
-        return x if self.final_norm is None else self.final_norm(x), filled
+        for block, empty in zip(self.blocks, cache, strict=True):
+            x, part = block.decode(x, context, empty)
+            filled.append(part)
+        x = x if self.final_norm is None else self.final_norm(x)
+        return tf.reshape(x, [batch, length, self.settings.hidden_dim]), filled
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
