@@ -17,7 +17,7 @@ from serving.settings import Settings
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the server; returns the exit code: 0 stopped in order, 2 a user's mistake."""
-    options = _parser().parse_args(arguments)
+    options = parse(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's greetings
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.model_name,
             options.host,
             options.port,
-            settings=_settings(options),
+            settings=settings_of(options),
             api_key_variable=options.api_key_variable,
         )
     except LLMKerasError as error:
@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    """Names follow TensorFlow Serving's flags where there is such a flag."""
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Reads the command line; flags are named as TensorFlow Serving's where it has such."""
     defaults = Settings()
     parser = argparse.ArgumentParser(
         prog="python -m serving",
@@ -60,10 +60,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--drain-seconds", type=float, default=defaults.drain_seconds, help="grace after SIGTERM")
     add("--poll-seconds", type=float, default=defaults.poll_seconds, help="0: never look again")
     add("--body-bytes", type=int, default=defaults.body_bytes, help="largest request body")
-    return parser
+    return parser.parse_args(arguments)
 
 
-def _settings(options: argparse.Namespace) -> Settings:
+def settings_of(options: argparse.Namespace) -> Settings:
+    """The server's settings as the command line gives them."""
     return Settings(
         threads=options.threads,
         queue=options.queue,

@@ -16,6 +16,7 @@ from serving.models.saved_model import SavedModel
 from serving.models.servable import Servable
 from serving.models.status import State, VersionStatus
 from serving.models.versions import Fingerprint, Version
+from serving.models.warmup import warm_up
 from serving.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -142,7 +143,7 @@ class ModelManager:
         """Loads `version`, then unloads the one before; False if it does not load."""
         self._note(version.number, State.LOADING)
         try:
-            model = SavedModel(version.folder, self._settings.timeout_seconds)
+            model = self._load(version)
         except ServingError as error:
             self._failed[version.number] = version.fingerprint
             self._note(version.number, State.END, error)
@@ -156,6 +157,15 @@ class ModelManager:
         if old:
             self._unload(old)
         return True
+
+    def _load(self, version: Version) -> SavedModel:
+        model = SavedModel(version.folder, self._settings.timeout_seconds)
+        try:
+            warm_up(model, version.folder)
+        except BaseException:
+            model.close()
+            raise
+        return model
 
     def _unload(self, servable: Servable) -> None:
         """Frees a version after its last request, or at once when the server stops."""
