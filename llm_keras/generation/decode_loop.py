@@ -31,6 +31,8 @@ ESCAPE_BYTES = 4
 class CachedModel(Protocol):
     """What the loop needs of a model."""
 
+    vocabulary_size: int
+
     def initial_cache(self, batch_size: Tensor, length: Tensor) -> Any:
         """An empty cache for `length` positions."""
 
@@ -93,7 +95,7 @@ def generate(
     padded = prompts.to_tensor(PAD_ID)  # [B, P]
     batch, longest = tf.unstack(tf.shape(padded))
     most = tf.maximum(tf.reduce_max(limits), 1)  # the maximum over no rows is a negative number
-    chooser = _Chooser(padded, prompt_lengths, limits, sampling, stop)
+    chooser = _Chooser(padded, prompt_lengths, limits, sampling, stop, model.vocabulary_size)
 
     cache = model.initial_cache(batch, longest + most)
     hidden, cache = model.decode(padded, cache, 0)
@@ -123,19 +125,21 @@ class _Chooser:
         limits: Tensor,
         sampling: Sampling,
         stop: StopStrings | None,
+        vocabulary_size: int,
     ) -> None:
         self.prompts = prompts
         self.prompt_lengths = prompt_lengths
         self.limits = limits
         self.sampling = sampling
         self.stop = stop
+        self.only_text = _only_text(vocabulary_size)  # made here, once, and not in the loop
 
     def advance(self, state: _State, logits: Tensor) -> _State:
         """The state with one more token in each row that is not done."""
         made = state.generated
         history = tf.concat([self.prompts, made.tokens], axis=1)
         position = self.prompt_lengths + state.step
-        token = samplers.choose(_forbid(logits), history, position, self.sampling)
+        token = samplers.choose(logits + self.only_text, history, position, self.sampling)
         ended = token == EOS_ID
         spelt, suffix = self._search(state.spelt, token)
 
@@ -143,7 +147,7 @@ class _Chooser:
         stopped = going & (ended | (suffix > 0))
         counted = going & ~ended
         here = (tf.range(tf.shape(made.tokens)[1]) == state.step) & counted[:, None]  # [B, N]
-        log_probability = _log_probability(logits, token)
+        log_probability = tf.gather(tf.nn.log_softmax(logits), token, batch_dims=1)
         return state._replace(
             step=state.step + 1,
             latest=token,
@@ -193,13 +197,8 @@ def _nothing(batch: Tensor, most: Tensor, cache: Any) -> _State:
     )
 
 
-def _forbid(logits: Tensor) -> Tensor:
-    """The logits [B, V] with -inf for ids that are no text."""
-    forbidden = tf.reduce_any(tf.range(tf.shape(logits)[-1])[:, None] == FORBIDDEN, axis=-1)
-    return tf.where(forbidden, -float("inf"), logits)
-
-
-def _log_probability(logits: Tensor, token: Tensor) -> Tensor:
-    """``log softmax(logits)[token]``, float32 [B]."""
-    chosen = tf.gather(logits, token, batch_dims=1)
-    return chosen - tf.reduce_logsumexp(logits, axis=-1)
+def _only_text(vocabulary_size: int) -> Tensor:
+    """What to add to logits, float32 [V]: -inf for ids that are no text."""
+    ids = tf.range(vocabulary_size)
+    forbidden = tf.reduce_any(ids[:, None] == FORBIDDEN, axis=1)
+    return tf.where(forbidden, -float("inf"), 0.0)

@@ -23,6 +23,9 @@ class SumModel:
     Its cache is the tokens themselves [B, L]; its hidden state is one number [B, T, 1].
     """
 
+    vocabulary_size = V
+    weights = ()
+
     def initial_cache(self, batch_size, length):
         """Full of nonsense, which a correct loop never lets through."""
         return tf.fill([batch_size, length], 12345)
