@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import fcntl
 import importlib
 import json
@@ -22,7 +23,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
 
 from llm_keras import config, run_file
@@ -32,9 +32,11 @@ from llm_keras.data.manifest import Manifest
 from llm_keras.data.record_codec import RecordLayout
 from llm_keras.errors import LLMKerasError, UserError
 from llm_keras.run_folder import RunFolder
-from llm_keras.tokenizers import SentencePieceTokenizer
+from llm_keras.tokenizers import SentencePieceTokenizer, sample
+from pipelines import corpus_manifest
 from pipelines.counts import Counts, merge
 from pipelines.options import run_pipeline
+from pipelines.quiet import beam
 from pipelines.write_records import Tokenized, WriteRecords, hash_of, shard_of
 
 
@@ -42,7 +44,8 @@ def tokenize(run: config.Run, folder: RunFolder, beam_arguments: Sequence[str] =
     """Tokenizes and packs the curated documents of `folder`, complete or not at all.
 
     The same documents, tokenizer and settings give the same bytes, whatever the number of workers
-    and the runner.
+    and the runner. The local runner groups in memory, so that it holds the ids of all documents at
+    once, two or four bytes each; a corpus that does not fit goes to another runner.
 
     Args:
         run: The settings.
@@ -54,47 +57,59 @@ def tokenize(run: config.Run, folder: RunFolder, beam_arguments: Sequence[str] =
             or another process that writes here.
     """
     tokenizer = SentencePieceTokenizer(folder.tokenizer_model)
-    files = _find(folder)
-    staging = folder.corpus.absolute() / ".tokenizing"
-    with _only_writer(folder.corpus):
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir()
-        try:
-            counts = _run_pipeline(run, tokenizer, files, staging, beam_arguments)
-            manifest = _manifest(run, tokenizer, counts)
-            _check_outcome(manifest)
-            _publish(staging, folder, manifest)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+    files = [(split, str(file)) for split in SPLITS for file in _find(folder, split)]
+    with _staging(folder.corpus) as staging:
+        counts = _run_pipeline(run, tokenizer, files, staging, beam_arguments)
+        manifest = corpus_manifest.describe(run, tokenizer, counts)
+        corpus_manifest.check(manifest)
+        _publish(staging, folder, manifest)
 
 
-def _find(folder: RunFolder) -> list[tuple[Split, str]]:
-    found: list[tuple[Split, str]] = []
-    for split in SPLITS:
-        files = document_files(folder.documents, split)
-        if not files:
-            raise UserError(
-                f"{folder.documents}: no {split} documents; run `llm-keras curate` first"
-            )
-        found += [(split, str(file.absolute())) for file in files]
-    return found
+def _find(folder: RunFolder, split: Split) -> list[Path]:
+    files = document_files(folder.documents.absolute(), split)
+    if not files:
+        raise UserError(f"{folder.documents}: no {split} documents; run `llm-keras curate` first")
+    sample.check_complete(files)
+    return files
 
 
 @contextlib.contextmanager
-def _only_writer(corpus: Path) -> Iterator[None]:
-    """Holds the corpus folder for this process; the system frees it however the process ends."""
+def _staging(corpus: Path) -> Iterator[Path]:
+    """A folder to work in, for this process alone; nothing of it stays.
+
+    The system frees the lock however the process ends.
+    """
+    staging = corpus.absolute() / ".tokenizing"
     handle = os.open(corpus, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"{corpus}: another process is tokenizing here; wait for it, or take another"
-                " --output"
-            ) from None
-        yield
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+        yield staging
+        shutil.rmtree(staging)
+    except BlockingIOError:
+        raise UserError(
+            f"{corpus}: another process is tokenizing here; wait for it, or take another --output"
+        ) from None
+    except Exception as error:
+        shutil.rmtree(staging, ignore_errors=True)
+        if (mistake := _mistake(error, corpus)) is not None:
+            raise mistake from None
+        raise
     finally:
         os.close(handle)
+
+
+def _mistake(error: Exception, corpus: Path) -> UserError | None:
+    """The mistake in an error, or in a worker's report, which Beam hands on as text with a note."""
+    report = f"UserError: {error}" if isinstance(error, UserError) else str(error)
+    if found := re.search(r"UserError: (.*)", report):
+        return UserError(found[1].partition(" [while running")[0])
+    if f"[Errno {errno.ENOSPC}]" in report:
+        return UserError(f"{corpus}: no space left; free some and run again")
+    if isinstance(error, OSError) and error.strerror:
+        return UserError(f"{corpus}: cannot be written: {error.strerror}; take another --output")
+    return None
 
 
 def _run_pipeline(
@@ -106,17 +121,22 @@ def _run_pipeline(
 ) -> Counts:
     layout = RecordLayout(run.records.sequence_length, tokenizer.vocabulary_size)
     counts, log = staging / "counts.json", staging / "workers.log"
-    with _user_errors(), run_pipeline(run.records.workers, arguments, log) as pipeline:
+    with run_pipeline(run.records.workers, arguments, log) as pipeline:
         _ = (
             pipeline
             | "Files" >> beam.Create(list(files))
             | "Spread" >> beam.Reshuffle()
             | "Encode" >> beam.ParDo(_Encode(tokenizer, layout, run.seed, run.records.shards))
             | "WriteRecords" >> WriteRecords(run.records.shards, layout, staging)
-            | "Add" >> beam.CombineGlobally(merge)
-            | "WriteCounts" >> beam.Map(lambda total: counts.write_text(json.dumps(total)))
+            | "Together" >> beam.Map(lambda facts: (None, facts))
+            | "Add" >> beam.CombinePerKey(merge)
+            | "WriteCounts" >> beam.MapTuple(lambda _, facts: _write_json(facts, counts))
         )
     return dict(json.loads(counts.read_text()))
+
+
+def _write_json(content: Counts, path: Path) -> None:
+    path.write_text(json.dumps(content))
 
 
 class _Encode(beam.DoFn):
@@ -150,68 +170,6 @@ class _Encode(beam.DoFn):
             raise UserError(
                 f"{path}: damaged ({type(error).__name__}); run `llm-keras curate` again"
             ) from None
-
-
-@contextlib.contextmanager
-def _user_errors() -> Iterator[None]:
-    """Takes a worker's UserError out of the report that Beam makes of it."""
-    try:
-        yield
-    except Exception as error:
-        found = re.search(r"UserError: (.*?)(?: \[while running|$)", str(error), re.MULTILINE)
-        if found:
-            raise UserError(found[1]) from None
-        raise
-
-
-def _manifest(run: config.Run, tokenizer: SentencePieceTokenizer, counts: Counts) -> Manifest:
-    layout = RecordLayout(run.records.sequence_length, tokenizer.vocabulary_size)
-    settings = {
-        "seed": run.seed,
-        "tokenizer": tokenizer.sha256,
-        **run.records.model_dump(mode="json", exclude={"workers"}),
-    }
-    shards = counts["shards"]
-    return Manifest.model_validate(
-        {
-            "sequence_length": run.records.sequence_length,
-            "vocabulary_size": tokenizer.vocabulary_size,
-            "columns": layout.columns,
-            "record_bytes": layout.record_bytes,
-            "tokenizer_sha256": tokenizer.sha256,
-            "settings_hash": manifests.settings_hash(settings),
-            "splits": {split: _split(split, counts) for split in SPLITS},
-            "shards": [
-                {"file": name, "split": name.partition("-")[0], **shards[name]}
-                for name in sorted(shards)
-            ],
-            "sources": counts.get("sources", {}),
-        }
-    )
-
-
-def _split(split: Split, counts: Counts) -> dict[str, Any]:
-    nothing = {"tokens": 0, "documents": 0, "bytes": 0}
-    total = nothing | counts.get("splits", {}).get(split, {})
-    of_split = [shard for name, shard in counts["shards"].items() if name.startswith(f"{split}-")]
-    text_tokens = total["tokens"] - 2 * total["documents"]
-    return {
-        **total,
-        "rows": sum(shard["rows"] for shard in of_split),
-        "targets": total["tokens"] - total["documents"],
-        "bytes_per_token": round(total["bytes"] / max(1, text_tokens), 4),
-    }
-
-
-def _check_outcome(manifest: Manifest) -> None:
-    for split, counts in manifest.splits.items():
-        if counts.tokens <= manifest.sequence_length:
-            raise UserError(
-                f"corpus: the {split} split has {counts.tokens} tokens, but one row of"
-                f" records.sequence_length {manifest.sequence_length} takes"
-                f" {manifest.sequence_length + 1}; add documents, change"
-                " corpus.validation_fraction, or lower records.sequence_length"
-            )
 
 
 def _publish(staging: Path, folder: RunFolder, manifest: Manifest) -> None:

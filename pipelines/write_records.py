@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import apache_beam as beam
 import numpy as np
 
 from llm_keras.data import packing
 from llm_keras.data.document import SPLITS, Split
 from llm_keras.data.record_codec import RecordLayout
 from pipelines.counts import Counts, merge
+from pipelines.quiet import beam
 
 
 class Tokenized(NamedTuple):

@@ -6,8 +6,9 @@ import gzip
 import hashlib
 import heapq
 import json
+import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +37,7 @@ def read_texts(folder: Path) -> Iterator[tuple[str, str]]:
     files = sorted(folder.glob("train-*.jsonl.gz"))
     if not files:
         raise UserError(f"{folder}: no curated documents; run `llm-keras curate` first")
+    check_complete(files)
     for file in files:
         try:
             with gzip.open(file, "rt", encoding="utf-8", newline="\n") as lines:
@@ -46,6 +48,20 @@ def read_texts(folder: Path) -> Iterator[tuple[str, str]]:
             raise UserError(
                 f"{file}: damaged ({type(error).__name__}); run `llm-keras curate` again"
             ) from None
+
+
+def check_complete(files: Sequence[Path]) -> None:
+    """Checks that files named `...-of-00004...` are four.
+
+    Raises:
+        UserError: Some are missing, or left over; names folder, expected and found.
+    """
+    expected = {int(found[1]) for file in files if (found := re.search(r"-of-(\d+)", file.name))}
+    if expected != {len(files)}:
+        raise UserError(
+            f"{files[0].parent}: expected {' or '.join(map(str, sorted(expected)))} files like"
+            f" {files[0].name}, found {len(files)}; run `llm-keras curate` again"
+        )
 
 
 def take(documents: Iterable[tuple[str, str]], size_bytes: int) -> Sample:

@@ -1,0 +1,324 @@
+"""The tokenize stage: the documents of a corpus, packed; the same bytes on any workers."""
+
+import gzip
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from llm_keras import run_file
+from llm_keras.config import Run
+from llm_keras.data import manifest as manifests
+from llm_keras.data.document import Document, write_json_lines
+from llm_keras.data.records import RecordStore
+from llm_keras.errors import UserError
+from llm_keras.run_folder import RunFolder
+from llm_keras.tokenizers import SentencePieceTokenizer, train_tokenizer
+from pipelines import tokenize as stage
+from pipelines.tokenize import tokenize
+
+ODD = ["", "<s></s>", "\u2581 \0\n", "\U0001f469\u200d\U0001f467 " * 20]
+
+
+@pytest.fixture(scope="module")
+def make_settings():
+    def make(**records):
+        return Run.model_validate(
+            {
+                "corpus": {"sources": [{"name": "a", "kind": "text", "path": "letters"}]},
+                "tokenizer": {"vocabulary_size": 300},
+                "records": {"sequence_length": 16, "shards": 8} | records,
+                "model": {
+                    "num_layers": 1,
+                    "hidden_dim": 8,
+                    "intermediate_dim": 16,
+                    "num_query_heads": 2,
+                },
+                "training": {"total_steps": 200, "global_batch_size": 2},
+            }
+        )
+
+    return make
+
+
+def write_curated(folder, documents, files=3):
+    """Curated documents as stage `curate` leaves them; a tenth is for validation."""
+    folder.documents.mkdir(parents=True)
+    for split, chosen in (("train", documents[len(documents) // 10 :]), ("validation", documents)):
+        part = chosen if split == "train" else documents[: len(documents) // 10]
+        for number in range(files):
+            name = f"{split}-{number:05d}-of-{files:05d}.jsonl.gz"
+            with (folder.documents / name).open("wb") as file:
+                write_json_lines(file, [each.as_dict() for each in part[number::files]])
+
+
+@pytest.fixture(scope="module")
+def documents(prose):
+    texts = [prose(number) for number in range(60)] + ODD
+    return [
+        Document(id=f"{'ab'[number % 2]}:{number:024x}", text=text, source="ab"[number % 2])
+        for number, text in enumerate(texts)
+    ]
+
+
+@pytest.fixture(scope="module")
+def curated(tmp_path_factory, documents, make_settings):
+    """A run folder that is ready to be tokenized; copy it before use."""
+    folder = RunFolder(tmp_path_factory.mktemp("curated"))
+    write_curated(folder, documents)
+    train_tokenizer(make_settings(), folder)
+    return folder
+
+
+@pytest.fixture
+def ready(curated, tmp_path):
+    shutil.copytree(curated.root, tmp_path / "run")
+    return RunFolder(tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def finished(curated, make_settings, tmp_path_factory):
+    """The folder of one whole run; not to be changed."""
+    root = tmp_path_factory.mktemp("finished") / "run"
+    shutil.copytree(curated.root, root)
+    tokenize(make_settings(), RunFolder(root))
+    return RunFolder(root)
+
+
+def shards(hashes, folder):
+    return {name: value for name, value in hashes(folder).items() if "/" not in name}
+
+
+def mistake(*arguments):
+    with pytest.raises(UserError) as caught:
+        tokenize(*arguments)
+    assert "\n" not in str(caught.value)
+    assert "[while running" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_every_document_is_there_once_with_bos_and_eos(finished, documents):
+    tokenizer = SentencePieceTokenizer(finished.tokenizer_model)
+    for split, chosen in (("train", documents[6:]), ("validation", documents[:6])):
+        store = RecordStore(finished.corpus, split, tokenizer.sha256, verify=True)
+        found = list(store.documents())
+        assert all(ids[0] == tokenizer.bos_id and ids[-1] == tokenizer.eos_id for ids in found)
+        texts = [tokenizer.decode(ids[1:-1]) for ids in found]
+        assert sorted(texts) == sorted(document.text for document in chosen)
+        expected = {(2, *tokenizer.encode(each.text), 3) for each in chosen}
+        assert {tuple(ids.tolist()) for ids in found} == expected
+
+
+def test_the_manifest_counts_what_is_there(finished, documents):
+    tokenizer = SentencePieceTokenizer(finished.tokenizer_model)
+    manifest = manifests.read(finished.corpus)
+    sources = {"a": [0, 0], "b": [0, 0]}
+    for split, chosen in (("train", documents[6:]), ("validation", documents[:6])):
+        store, counts = RecordStore(finished.corpus, split), manifest.splits[split]
+        rows = store.rows(np.arange(store.num_rows))
+        same = (rows["segments"][:, 1:] == rows["segments"][:, :-1]) & (rows["segments"][:, 1:] > 0)
+        tokens = [len(tokenizer.encode(document.text)) for document in chosen]
+        assert counts.targets == same.sum() == counts.tokens - counts.documents
+        assert counts.tokens == sum(tokens) + 2 * len(chosen)
+        assert counts.documents == len(chosen)
+        assert counts.bytes == sum(len(document.text.encode()) for document in chosen)
+        assert counts.bytes_per_token == pytest.approx(counts.bytes / sum(tokens), abs=1e-4)
+        for document, size in zip(chosen, tokens, strict=True):
+            sources[document.source][0] += 1
+            sources[document.source][1] += size + 2
+    assert {
+        name: [counts.documents, counts.tokens] for name, counts in manifest.sources.items()
+    } == sources
+    assert manifest.tokenizer_sha256 == tokenizer.sha256
+    assert [shard.split for shard in manifest.shards] == ["train"] * 8 + ["validation"] * 2
+
+
+def test_documents_are_mixed_and_spread(finished, documents):
+    """Neighbours in the corpus are no neighbours in a shard, and no shard has them all."""
+    tokenizer = SentencePieceTokenizer(finished.tokenizer_model)
+    number_of = {document.text: number for number, document in enumerate(documents)}
+    store = RecordStore(finished.corpus, "train")
+    found = [number_of[tokenizer.decode(ids[1:-1])] for ids in store.documents()]
+    assert found != sorted(found)
+    assert max(shard.rows for shard in store.shards) < store.num_rows / 2
+
+
+def test_four_workers_write_the_same_bytes_and_print_nothing(
+    ready, finished, make_settings, hashes, capfd
+):
+    tokenize(make_settings(workers=4), ready)
+    assert hashes(ready) == hashes(finished)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_launched_the_beam_way_it_writes_the_same_bytes_without_tensorflow(
+    ready, finished, make_settings, hashes, tmp_path
+):
+    """On Beam's portable runner, in a process that could not import TensorFlow."""
+    (tmp_path / "run.yaml").write_text(run_file.dump(make_settings()))
+    (tmp_path / "tensorflow.py").write_text("raise ImportError('a worker has no TensorFlow')")
+    command = [sys.executable, "-m", "pipelines.tokenize"]
+    command += ["--run", str(tmp_path / "run.yaml"), "--output", str(ready.root)]
+    command += ["--runner=PortableRunner", "--job_endpoint=embed", "--environment_type=LOOPBACK"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment, timeout=300
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert hashes(ready) == hashes(finished)
+
+
+def test_the_bytes_do_not_depend_on_how_the_documents_lie(
+    curated, finished, documents, make_settings, hashes, tmp_path
+):
+    folder = RunFolder(tmp_path / "other")
+    rows = documents[:6][::-1] + documents[6:][::-1]
+    write_curated(folder, rows, files=1)
+    folder.tokenizer_model.parent.mkdir()
+    shutil.copy(curated.tokenizer_model, folder.tokenizer_model)
+    tokenize(make_settings(), folder)
+    assert shards(hashes, folder) == shards(hashes, finished)
+
+
+def test_another_seed_is_another_order_of_the_same_documents(ready, finished, make_settings):
+    tokenize(make_settings().model_copy(update={"seed": 1}), ready)
+    one, two = (list(RecordStore(each.corpus, "train").documents()) for each in (ready, finished))
+    assert sorted(ids.tolist() for ids in one) == sorted(ids.tolist() for ids in two)
+    assert [ids.tolist() for ids in one] != [ids.tolist() for ids in two]
+
+
+def test_fewer_shards_leave_none_of_the_old(ready, make_settings):
+    for count in (8, 2):
+        tokenize(make_settings(shards=count), ready)
+        assert len(list(ready.corpus.glob("train-*"))) == count
+        assert RecordStore(ready.corpus, "train", verify=True).num_rows
+    assert len(list(ready.corpus.glob("validation-*"))) == 1
+
+
+def test_more_shards_than_documents_make_empty_ones(ready, make_settings):
+    tokenize(make_settings(shards=200), ready)
+    store = RecordStore(ready.corpus, "train", verify=True)
+    assert len(store.shards) == 200
+    assert min(shard.rows for shard in store.shards) == 0
+    assert len(list(store.documents())) == 58
+
+
+def test_nothing_but_shards_and_manifest_is_left(finished, curated, hashes):
+    new = hashes(finished).keys() - hashes(curated).keys()
+    assert new == {"manifest.json"} | {
+        shard.file for shard in manifests.read(finished.corpus).shards
+    }
+
+
+def test_a_kill_before_the_manifest_leaves_no_corpus_and_the_next_run_is_whole(
+    ready, finished, make_settings, hashes
+):
+    """At the worst moment: the shards are in place, the manifest is not."""
+    tokenize(make_settings(shards=9), ready)
+    script = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from llm_keras.config import Run\n"
+        "from llm_keras.data import manifest\n"
+        "from llm_keras.run_folder import RunFolder\n"
+        "from pipelines.tokenize import tokenize\n"
+        "manifest.write = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"tokenize(Run.model_validate_json(sys.stdin.read()), RunFolder(Path({str(ready.root)!r})))"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", script],
+        input=make_settings().model_dump_json(),
+        text=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert len(list(ready.corpus.glob("train-*.tfrecord"))) == 8
+    with pytest.raises(UserError, match="no manifest"):
+        RecordStore(ready.corpus, "train")
+    tokenize(make_settings(), ready)
+    assert hashes(ready) == hashes(finished)
+
+
+def test_a_full_disk_is_one_line_and_the_earlier_corpus_stays(
+    ready, make_settings, hashes, monkeypatch
+):
+    tokenize(make_settings(), ready)
+    before = hashes(ready)
+
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pipelines.write_records.os.fsync", full)
+    assert mistake(make_settings(shards=2), ready).startswith(f"{ready.corpus}: no space left")
+    assert hashes(ready) == before
+
+
+def test_a_corpus_folder_that_cannot_be_written_is_one_line(ready, make_settings):
+    (ready.corpus / ".tokenizing").write_text("a file in the place of the working folder")
+    message = mistake(make_settings(), ready)
+    assert message.startswith(f"{ready.corpus}: cannot be written: File exists")
+
+
+def test_a_second_writer_is_refused(ready, make_settings, hashes):
+    before = hashes(ready)
+    with stage._staging(ready.corpus):
+        assert "another process is tokenizing here" in mistake(make_settings(), ready)
+    assert hashes(ready) == before
+    tokenize(make_settings(), ready)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_damaged_document_file_is_named(ready, make_settings, workers):
+    path = sorted(ready.documents.glob("train-*"))[1]
+    path.write_bytes(path.read_bytes()[:-30])
+    message = mistake(make_settings(workers=workers), ready)
+    assert message == f"{path}: damaged (EOFError); run `llm-keras curate` again"
+    assert not ready.manifest.exists()
+
+
+def test_a_missing_document_file_is_noticed(ready, make_settings):
+    sorted(ready.documents.glob("train-*"))[1].unlink()
+    message = mistake(make_settings(), ready)
+    assert "expected 3 files like train-00000-of-00003.jsonl.gz, found 2" in message
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_no_documents_name_the_stage_that_makes_them(ready, make_settings, split):
+    for path in ready.documents.glob(f"{split}-*"):
+        path.unlink()
+    assert f"no {split} documents; run `llm-keras curate` first" in mistake(make_settings(), ready)
+
+
+def test_no_tokenizer_names_the_stage_that_makes_it(ready, make_settings):
+    ready.tokenizer_model.unlink()
+    assert "run `llm-keras tokenizer` first" in mistake(make_settings(), ready)
+
+
+def test_a_split_too_small_for_one_row_is_refused_with_both_numbers(ready, make_settings, hashes):
+    tokens = 0
+    for path in ready.documents.glob("validation-*"):
+        for line in gzip.decompress(path.read_bytes()).splitlines():
+            tokenizer = SentencePieceTokenizer(ready.tokenizer_model)
+            tokens += len(tokenizer.encode(json.loads(line)["text"])) + 2
+    before = hashes(ready)
+    message = mistake(make_settings(sequence_length=tokens), ready)
+    assert f"the validation split has {tokens} tokens" in message
+    assert f"sequence_length {tokens} takes {tokens + 1}" in message
+    assert hashes(ready) == before
+    tokenize(make_settings(sequence_length=tokens - 1), ready)
+    assert RecordStore(ready.corpus, "validation").num_rows >= 1
+
+
+def test_launched_alone_a_mistake_is_one_line_and_code_2(make_settings, tmp_path, capsys):
+    (tmp_path / "run.yaml").write_text(run_file.dump(make_settings()))
+    arguments = ["--run", str(tmp_path / "run.yaml"), "--output", str(tmp_path / "nothing")]
+    assert stage.main(arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert "run `llm-keras tokenizer` first" in said
+    assert said.count("\n") == 1
