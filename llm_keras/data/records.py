@@ -59,7 +59,9 @@ class RecordStore:
         self.layout = self.manifest.layout
         self.shards = [shard for shard in self.manifest.shards if shard.split == split]
         self.failure: UserError | None = None
-        self._ends = np.cumsum([shard.rows for shard in self.shards], dtype=np.int64)
+        sizes = np.array([shard.rows for shard in self.shards], np.int64)
+        self._ends = np.cumsum(sizes)
+        self._starts = self._ends - sizes
         if tokenizer_sha256 not in (None, self.manifest.tokenizer_sha256):
             raise UserError(
                 f"{self.corpus}: records made with tokenizer {self.manifest.tokenizer_sha256},"
@@ -96,46 +98,48 @@ class RecordStore:
         indices = np.asarray(indices, np.int64)
         if len(indices) and not 0 <= indices.min() <= indices.max() < self.num_rows:
             raise IndexError(f"rows {indices.min()} to {indices.max()} of {self.num_rows}")
-        records = np.empty(len(indices), self.layout.dtype)
+        content = bytearray(len(indices) * self.layout.record_bytes)
         shard_of = np.searchsorted(self._ends, indices, side="right")
+        local = indices - self._starts[shard_of]
         for number in np.unique(shard_of):
-            shard, here = self.shards[number], np.flatnonzero(shard_of == number)
-            local = indices[here] - (self._ends[number] - shard.rows)
-            records[here] = self._read(shard, local)
+            places = np.flatnonzero(shard_of == number)
+            self._read(self.shards[number], local[places], memoryview(content), places)
+        records = np.frombuffer(content, self.layout.dtype)
+        if (found := self._first_problem(records)) is not None:
+            problem, place = found
+            row = int(local[place])
+            raise UserError(
+                f"{self.corpus / self.shards[shard_of[place]].file}: record {row} at byte"
+                f" {row * self.layout.record_bytes}: {problem};"
+                " restore the file or run `llm-keras tokenize` again"
+            )
         return self.layout.decode(records)
-
-    def blocks(self, shard: Shard) -> Iterator[dict[str, np.ndarray]]:
-        """All rows of one shard in their order, a block at a time."""
-        for first in range(0, shard.rows, BLOCK_ROWS):
-            rows = np.arange(first, min(first + BLOCK_ROWS, shard.rows))
-            yield self.layout.decode(self._read(shard, rows))
 
     def documents(self) -> Iterator[np.ndarray]:
         """The documents of the split, rebuilt from the rows: int32 ids with bos and eos."""
-        for shard in self.shards:
-            yield from packing.unpack(self.blocks(shard))
+        for first, end in zip(self._starts, self._ends, strict=True):
+            yield from packing.unpack(
+                self.rows(np.arange(start, min(start + BLOCK_ROWS, end)))
+                for start in range(first, end, BLOCK_ROWS)
+            )
 
-    def _read(self, shard: Shard, rows: np.ndarray) -> np.ndarray:
-        """Checked records [n] of one shard."""
+    def _read(self, shard: Shard, rows: np.ndarray, into: memoryview, places: np.ndarray) -> None:
+        """Reads rows of one shard into their places of a batch."""
         path, size = self.corpus / shard.file, self.layout.record_bytes
-        content = bytearray(len(rows) * size)
-        view = memoryview(content)
         try:
             file = os.open(path, os.O_RDONLY)
+            try:
+                if (found := os.fstat(file).st_size) != shard.bytes:
+                    raise UserError(_wrong_size(path, shard, found))
+                for row, place in zip(rows.tolist(), places.tolist(), strict=True):
+                    os.preadv(file, [into[place * size : (place + 1) * size]], row * size)
+            finally:
+                os.close(file)
         except OSError as error:
             raise UserError(f"{path}: cannot be read any more: {error.strerror}") from None
-        try:
-            if (found := os.fstat(file).st_size) != shard.bytes:
-                raise UserError(_wrong_size(path, shard, found))
-            for place, row in enumerate(rows.tolist()):
-                os.preadv(file, [view[place * size : (place + 1) * size]], row * size)
-        finally:
-            os.close(file)
-        records = np.frombuffer(content, self.layout.dtype)
-        self._check_records(path, rows, records)
-        return records
 
-    def _check_records(self, path: Path, rows: np.ndarray, records: np.ndarray) -> None:
+    def _first_problem(self, records: np.ndarray) -> tuple[str, int] | None:
+        """What is wrong with a record, and with which; None if all are good."""
         layout, size, tokens = self.layout, self.manifest.vocabulary_size, records["tokens"]
         checks = (
             ("its length is damaged", layout.is_header(records)),
@@ -148,11 +152,8 @@ class RecordStore:
         )
         for problem, good in checks:
             if not good.all():
-                row = int(rows[np.flatnonzero(~good)[0]])
-                raise UserError(
-                    f"{path}: record {row} at byte {row * layout.record_bytes}: {problem};"
-                    " restore the file or run `llm-keras tokenize` again"
-                )
+                return problem, int(np.flatnonzero(~good)[0])
+        return None
 
     def _check_files(self) -> None:
         for shard in self.shards:
