@@ -174,13 +174,14 @@ class _Encode(beam.DoFn):
 
 def _publish(staging: Path, folder: RunFolder, manifest: Manifest) -> None:
     """Puts the new shards in the place of all old ones; with the manifest they are complete."""
+    manifests.write(manifest, staging)  # before anything of the old is lost: the disk may be full
     folder.manifest.unlink(missing_ok=True)
     for split in SPLITS:
         for stale in folder.corpus.glob(f"{split}-*.tfrecord"):
             stale.unlink()
     for shard in manifest.shards:
         (staging / shard.file).replace(folder.corpus / shard.file)
-    manifests.write(manifest, folder.corpus)
+    (staging / folder.manifest.name).replace(folder.manifest)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

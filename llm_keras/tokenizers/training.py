@@ -135,8 +135,12 @@ def _explain(message: str, settings: Tokenizer) -> NoReturn:
 def _write(path: Path, content: bytes) -> None:
     """Whole or not at all, also when the machine stops in the middle."""
     partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None

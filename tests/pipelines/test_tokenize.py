@@ -224,10 +224,14 @@ def test_a_kill_before_the_manifest_leaves_no_corpus_and_the_next_run_is_whole(
         "import os, signal, sys\n"
         "from pathlib import Path\n"
         "from llm_keras.config import Run\n"
-        "from llm_keras.data import manifest\n"
         "from llm_keras.run_folder import RunFolder\n"
         "from pipelines.tokenize import tokenize\n"
-        "manifest.write = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "replace = Path.replace\n"
+        "def kill(path, target):\n"
+        "    if target.name == 'manifest.json' and target.parent.name == 'corpus':\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return replace(path, target)\n"
+        "Path.replace = kill\n"
         f"tokenize(Run.model_validate_json(sys.stdin.read()), RunFolder(Path({str(ready.root)!r})))"
     )
     killed = subprocess.run(

@@ -166,6 +166,41 @@ def test_a_kill_while_writing_leaves_no_half_vocabulary(addresses, make_folder, 
     ]
 
 
+def test_a_full_disk_keeps_the_earlier_vocabulary(addresses, make_folder, make_run, monkeypatch):
+    folder = make_folder(addresses[:1])
+    train_tokenizer(make_run(), folder)
+    before = folder.tokenizer_model.read_bytes()
+
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("llm_keras.tokenizers.training.os.fsync", full)
+    message = mistake(make_run(vocabulary_size=500), folder)
+    assert message == f"{folder.tokenizer_model}: cannot be written: No space left on device"
+    assert folder.tokenizer_model.read_bytes() == before
+    assert not list(folder.tokenizer_model.parent.glob("*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("symbols", "expected"),
+    [
+        ([""], "1 to 64 characters"),
+        (["x" * 65], "1 to 64 characters"),
+        (["a b"], "without a space"),
+        (["\u2581"], "U+2581"),
+        (["\ufdd1"], "U+FDD0 to U+FDD2"),
+        (["</s>"], "'</s>' is a piece that every model has"),
+        (["<0x0A>"], "'<0x0A>' is a piece that every model has"),
+        (["<a>", "<a>"], "'<a>' stands twice"),
+    ],
+)
+def test_symbols_that_cannot_be_one_piece_are_refused_before_anything_runs(
+    symbols, expected, make_run
+):
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        make_run(user_symbols=symbols)
+
+
 def test_the_description_fits_the_model(addresses, make_folder, make_run):
     folder = make_folder(addresses)
     train_tokenizer(make_run(sample_bytes=10_000), folder)
