@@ -131,6 +131,7 @@ class DecoderBlock(keras.layers.Layer):
         self, x: tf.Tensor, context: dict[str, tf.Tensor], dropout_key: tf.Tensor | None = None
     ) -> tf.Tensor:
         """Applies the block; see the class."""
+        x = tf.cast(x, self.compute_dtype)
         y = self.attention(self._before(self.attention_norm, x), context)
         x = self._after(self.attention_norm, x + self.attention_dropout(y, dropout_key))
         y = self.feed_forward(self._before(self.feed_forward_norm, x))

@@ -11,7 +11,7 @@ def sizes(x: tf.Tensor) -> list[int | tf.Tensor]:
     >>> sizes(tf.zeros([2, 3]))
     [2, 3]
     """
-    if x.shape.is_fully_defined():
-        return list(x.shape)
-    dynamic = tf.unstack(tf.shape(x))
-    return [known or size for known, size in zip(x.shape, dynamic, strict=True)]
+    known = list(x.shape)
+    if None not in known:
+        return known
+    return [a if a is not None else b for a, b in zip(known, tf.unstack(tf.shape(x)), strict=True)]
