@@ -7,7 +7,6 @@ they run, so that this table costs nothing and needs none of the extras.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import time
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llm_keras import console, run_file
+from llm_keras import console, files, run_file
 from llm_keras.config import Run
 from llm_keras.errors import UserError
 from llm_keras.run_folder import RunFolder
@@ -103,7 +102,9 @@ def _files(*paths: Callable[[RunFolder], Path]) -> Callable[[Run, RunFolder], Fi
     """A fingerprint of the content of files that an earlier stage left."""
 
     def fingerprint(_run: Run, folder: RunFolder) -> Fingerprint:
-        return {str(path(folder).relative_to(folder.root)): _sha256(path(folder)) for path in paths}
+        return {
+            str(path(folder).relative_to(folder.root)): files.sha256(path(folder)) for path in paths
+        }
 
     return fingerprint
 
@@ -245,7 +246,7 @@ def _settings_in_folder(run: Run, folder: RunFolder) -> Iterator[None]:
     created = not folder.root.exists()
     previous = folder.run_file.read_bytes() if folder.run_file.exists() else None
     folder.root.mkdir(parents=True, exist_ok=True)
-    _write_text(folder.run_file, run_file.dump(run))
+    files.write_whole(folder.run_file, run_file.dump(run))
     try:
         yield
     except UserError:
@@ -258,18 +259,6 @@ def _settings_in_folder(run: Run, folder: RunFolder) -> Iterator[None]:
         raise
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _write(path: Path, content: Fingerprint) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write_text(path, json.dumps(content, indent=1) + "\n")
-
-
-def _write_text(path: Path, text: str) -> None:
-    """Whole or not at all: a reader never meets half a file."""
-    temporary = path.with_name(path.name + ".partial")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    files.write_whole(path, json.dumps(content, indent=1) + "\n")

@@ -1,0 +1,1 @@
+"""Documents, rules, packed records and the order they are read in."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
+from llm_keras import files
 from llm_keras.data.record_codec import RecordLayout
 from llm_keras.errors import UserError
 
@@ -114,13 +114,7 @@ def read(corpus: Path) -> Manifest:
 
 def write(manifest: Manifest, corpus: Path) -> None:
     """Writes the manifest, whole or not at all: with it the corpus is complete."""
-    path = corpus / FILE_NAME
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w") as file:
-        file.write(manifest.model_dump_json(indent=1) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    files.write_whole(corpus / FILE_NAME, manifest.model_dump_json(indent=1) + "\n")
 
 
 def _check(manifest: Manifest, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from llm_keras import files
 from llm_keras.data import manifest as manifests
 from llm_keras.data import packing
 from llm_keras.data.manifest import Shard
@@ -178,8 +178,7 @@ class RecordStore:
     def _check_hashes(self) -> None:
         for shard in self.shards:
             path = self.corpus / shard.file
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = files.sha256(path)
             if found != shard.sha256:
                 raise UserError(
                     f"{path}: expected SHA-256 {shard.sha256}, found {found};"

@@ -5,10 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from llm_keras import files
 from llm_keras.config import Run
 from llm_keras.data.records import RecordStore
 from llm_keras.errors import DivergedError
@@ -59,19 +58,18 @@ def evaluate(run: Run, folder: RunFolder, network: CausalLM, step: int) -> None:
     )
     if {other.targets for other in baselines.values()} != {score.targets}:
         raise RuntimeError("the network and its baselines were not asked for the same tokens")
-    _write(
-        folder.evaluation,
-        {
-            "step": step,
-            "split": "validation",
-            "parameters": network.count_params(),
-            "targets": score.targets,
-            "bytes": score.text_bytes,
-            **score.as_dict(),
-            "baselines": {name: other.as_dict() for name, other in baselines.items()},
-            "samples": _samples(run, network, tokenizer, held_out),
-        },
-    )
+    evaluation = {
+        "step": step,
+        "split": "validation",
+        "parameters": network.count_params(),
+        "targets": score.targets,
+        "bytes": score.text_bytes,
+        **score.as_dict(),
+        "baselines": {name: other.as_dict() for name, other in baselines.items()},
+        "samples": _samples(run, network, tokenizer, held_out),
+    }
+    content = json.dumps(evaluation, indent=1, ensure_ascii=False, allow_nan=False)
+    files.write_whole(folder.evaluation, content + "\n")
 
 
 def _samples(
@@ -93,13 +91,3 @@ def _beginnings(tokenizer: SentencePieceTokenizer, held_out: RecordStore) -> lis
     documents = itertools.islice(held_out.documents(), HELD_OUT_PROMPTS)
     texts = [tokenizer.decode(document[1 : 1 + length].tolist()) for document in documents]
     return [text.rsplit(maxsplit=1)[0] if len(text.split()) > 1 else text for text in texts]
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1, ensure_ascii=False, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -14,6 +13,7 @@ from typing import NoReturn
 
 import sentencepiece
 
+from llm_keras import files
 from llm_keras.config import Run, Tokenizer
 from llm_keras.errors import UserError
 from llm_keras.run_folder import RunFolder
@@ -134,13 +134,7 @@ def _explain(message: str, settings: Tokenizer) -> NoReturn:
 
 def _write(path: Path, content: bytes) -> None:
     """Whole or not at all, also when the machine stops in the middle."""
-    partial = path.with_name(path.name + ".partial")
     try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        files.write_whole(path, content)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None

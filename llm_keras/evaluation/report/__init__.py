@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from llm_keras import files
 from llm_keras.config import Run
 from llm_keras.errors import UserError
 from llm_keras.evaluation.report import corpus, quality, settings, training
@@ -37,6 +38,5 @@ def write_report(run: Run, folder: RunFolder) -> Path:
             settings.settings(facts),
         ],
     )
-    temporary = folder.report.with_name(folder.report.name + ".partial")
-    temporary.write_text(content, encoding="utf-8")
-    return temporary.replace(folder.report)
+    files.write_whole(folder.report, content)
+    return folder.report
