@@ -174,7 +174,7 @@ def test_a_full_disk_keeps_the_earlier_vocabulary(addresses, make_folder, make_r
     def full(_descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("llm_keras.tokenizers.training.os.fsync", full)
+    monkeypatch.setattr("llm_keras.files.os.fsync", full)
     message = mistake(make_run(vocabulary_size=500), folder)
     assert message == f"{folder.tokenizer_model}: cannot be written: No space left on device"
     assert folder.tokenizer_model.read_bytes() == before
