@@ -96,9 +96,9 @@ def settings_valid(inputs: Mapping[str, Tensor]) -> list[tf.Operation]:
 
 
 def stop_valid(stop: Tensor) -> list[tf.Operation]:
-    """Stop strings [B, S], S >= 1, are few, short and valid UTF-8."""
+    """Stop strings [B, S] are few, short and valid UTF-8."""
     count = tf.fill([tf.shape(stop)[0]], tf.shape(stop)[1])
-    longest = tf.reduce_max(tf.strings.length(stop), axis=1)
+    longest = tf.maximum(tf.reduce_max(tf.strings.length(stop), axis=1), 0)
     repaired = tf.strings.unicode_transcode(stop, "UTF-8", "UTF-8", errors="replace")
     return [
         require(

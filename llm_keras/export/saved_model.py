@@ -53,6 +53,7 @@ def export_saved_model(
     """
     tokenizer = SentencePieceTokenizer(tokenizer_model)
     _check(network, tokenizer)
+    network = in_float32(network)
     partial = destination / PARTIAL
     if partial.exists():  # of an export that was killed
         shutil.rmtree(partial)
@@ -70,6 +71,17 @@ def export_saved_model(
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return final
+
+
+def in_float32(network: Any) -> Any:
+    """The network itself, or its twin that computes in float32 on the same weights."""
+    if network.compute_dtype == "float32":
+        return network
+    twin = type(network).from_config({**network.get_config(), "dtype": "float32"})
+    twin.build()
+    for mine, given in zip(twin.weights, network.weights, strict=True):
+        mine.assign(given)
+    return twin
 
 
 def _check(network: Any, tokenizer: SentencePieceTokenizer) -> None:

@@ -125,12 +125,12 @@ class Servable(tf.Module):
             "repetition_penalty": repetition_penalty,
             "max_new_tokens": max_new_tokens,
         }
-        fitting = checks.same_rows("text", text, seed=seed, stop=stop, **settings)
-        with tf.control_dependencies(fitting):
-            stop = tf.concat([stop, tf.fill([tf.shape(text)[0], 1], "")], axis=1)
-        valid = checks.settings_valid(settings) + checks.stop_valid(stop)
+        with tf.control_dependencies(
+            checks.same_rows("text", text, seed=seed, stop=stop, **settings)
+        ):
+            valid = checks.settings_valid(settings) + checks.stop_valid(stop)
         with tf.control_dependencies(valid):
-            text = tf.identity(text)
+            stop = tf.concat([stop, tf.fill([tf.shape(text)[0], 1], "")], axis=1)
         sampling = Sampling(temperature, top_k, top_p, repetition_penalty, seed)
         return self._continue(text, max_new_tokens, sampling, stop)._asdict()
 
@@ -150,13 +150,14 @@ class Servable(tf.Module):
         count = tf.cast(ids.row_lengths(), tf.int32)
         with tf.control_dependencies(checks.texts_fit(count, self._context_length)):
             tokens = ids.to_tensor(PAD_ID)
-        width = tf.shape(tokens)[1]
-        shifted = tf.concat([tf.fill([tf.shape(tokens)[0], 1], BOS_ID), tokens], axis=1)
-        hidden = self._hidden_states(shifted[:, :-1])
+        some = _at_least_one(tokens)
+        shifted = tf.concat([tf.fill([tf.shape(some)[0], 1], BOS_ID), some], axis=1)[:, :-1]
+        hidden = self._generator.network.hidden_states({"tokens": shifted})
         values = tf.map_fn(
-            self._row_log_probabilities, (hidden, tokens), fn_output_signature=tf.float32
+            self._row_log_probabilities, (hidden, some), fn_output_signature=tf.float32
         )
-        values = tf.where(tf.range(width) < count[:, None], values, 0.0)
+        inside = tf.range(tf.shape(tokens)[1]) < count[:, None]
+        values = tf.where(inside, _like(values, tokens), 0.0)
         return {
             "tokens": tokens,
             "log_probabilities": values,
@@ -181,7 +182,7 @@ class Servable(tf.Module):
         Position t holds the scores of token t + 1. Beyond a row's length they mean nothing.
         """
         ids = self._checked_tokens(tokens, lengths, self._context_length)
-        return {"logits": self._generator.network.logits(self._hidden_states(ids))}
+        return {"logits": _like(self._generator.network({"tokens": _at_least_one(ids)}), tokens)}
 
     def _continue(
         self, text: Tensor, max_new_tokens: Tensor, sampling: Sampling, stop: Tensor | None = None
@@ -202,14 +203,20 @@ class Servable(tf.Module):
             inside = tf.range(tf.shape(tokens)[1]) < lengths[:, None]
             return tf.where(inside, tokens, PAD_ID)
 
-    def _hidden_states(self, tokens: Tensor) -> Tensor:
-        """Float [B, T, D] of ids [B, T], also for T = 0, which a model need not expect."""
-        width = tf.shape(tokens)[1]
-        some = tf.pad(tokens, [[0, 0], [0, tf.cast(width == 0, tf.int32)]])
-        return self._generator.network.hidden_states({"tokens": some})[:, :width]
-
     def _row_log_probabilities(self, row: tuple[Tensor, Tensor]) -> Tensor:
         """Float32 [T] of one row; row after row, logits of all rows are never in memory at once."""
         hidden, tokens = row
         logits = self._generator.network.logits(hidden)
         return tf.gather(tf.nn.log_softmax(logits), tokens, batch_dims=1)
+
+
+def _at_least_one(tokens: Tensor) -> Tensor:
+    """Ids [B, T] with a row and a column of pad where there are none, for models that need them."""
+    missing = tf.cast(tf.shape(tokens) == 0, tf.int32)
+    return tf.pad(tokens, tf.stack([tf.zeros_like(missing), missing], axis=1))
+
+
+def _like(values: Tensor, tokens: Tensor) -> Tensor:
+    """Values of `_at_least_one(tokens)` without what was put there."""
+    rows, width = tf.unstack(tf.shape(tokens))
+    return values[:rows, :width]

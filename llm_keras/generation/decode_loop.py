@@ -24,8 +24,8 @@ Tensor = Any
 
 #: Ids that are never generated, because they are no text.
 FORBIDDEN = (PAD_ID, UNK_ID, BOS_ID)
-#: Most bytes by which an escape makes a text longer than what it stands for.
-ESCAPE_BYTES = 4
+#: Bytes of the tokenizer's escapes, which may begin in one token and end in another.
+ESCAPE_BYTES = 6
 
 
 class CachedModel(Protocol):

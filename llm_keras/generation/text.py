@@ -109,6 +109,8 @@ def generate_text(
     Raises:
         UserError: A prompt does not fit the model's context.
     """
+    if not prompts:
+        return []
     generator = TextGenerator(network, tokenizer.model)
     rows = [[BOS_ID, *ids] for ids in tokenizer.encode_batch(prompts)]
     _check_lengths([len(row) for row in rows], generator.context_length)
