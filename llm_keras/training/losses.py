@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-#: Largest block of logits that is held at once, in float32 numbers (32 MB).
-LOGITS_PER_BLOCK = 2**23
+#: Logits that are held at once, in float32 numbers (16 MB), but never those of fewer tokens than
+#: this: each block adds to the whole gradient of the output matrix, which must be worth it.
+LOGITS_PER_BLOCK = 2**22
+LEAST_TOKENS = 512
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,39 @@ class TokenLoss:
             loss = (1.0 - self.label_smoothing) * loss + self.label_smoothing * spread
             loss += self.z_loss * tf.square(log_sum)
         return loss
+
+    def sum_and_gradient(
+        self, logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The weighted sum over tokens, and its gradient by the logits.
+
+        ``d/dz[v] = softmax(z)[v] * (1 + 2 * c * Z) - (1 - s) * [v == target] - s / V``
+
+        The same as autodiff of the above, at half the cost: one softmax gives both, since
+        ``Z = max(z) - log(max(softmax(z)))``, where the logarithm's argument is at least 1 / V.
+
+        Args:
+            logits: float32 [N, V].
+            targets: int32 [N].
+            weights: float32 [N].
+
+        Returns:
+            float32 scalar, and float32 [N, V].
+        """
+        size, smoothing = logits.shape[-1], self.label_smoothing
+        softmax = tf.nn.softmax(logits)
+        largest, log_share = tf.reduce_max(logits, -1), tf.math.log(tf.reduce_max(softmax, -1))
+        wanted = (1.0 - smoothing) * tf.gather(logits, targets, batch_dims=1)
+        if smoothing:
+            wanted += smoothing * tf.reduce_mean(logits, axis=-1)
+        losses = (largest - wanted) - log_share
+        if self.z_loss:
+            log_sum = largest - log_share
+            losses += self.z_loss * tf.square(log_sum)
+            softmax *= (1.0 + 2.0 * self.z_loss * log_sum)[:, None]
+        even = smoothing / size
+        distribution = tf.one_hot(targets, size, 1.0 - smoothing + even, even)
+        return tf.reduce_sum(losses * weights), (softmax - distribution) * weights[:, None]
 
 
 def predictions(
@@ -141,9 +176,14 @@ def loss_sum_and_gradients(
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             tape.watch(hidden)
-            total = tf.reduce_sum(loss(head.logits(hidden), targets) * weights)
-        sources = [hidden, *head.variables]
-        by_hidden, *by_variables = tape.gradient(total, sources, unconnected_gradients="zero")
+            logits = head.logits(hidden)
+        total, by_logits = loss.sum_and_gradient(logits, targets, weights)
+        by_hidden, *by_variables = tape.gradient(
+            logits,
+            [hidden, *head.variables],
+            output_gradients=by_logits,
+            unconnected_gradients="zero",
+        )
         return total, by_hidden, [tf.convert_to_tensor(gradient) for gradient in by_variables]
 
     blocks = _blocks(head, hidden, targets, weights)
@@ -181,7 +221,7 @@ def _blocks(
     head: Head, hidden: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor] | None:
     """The tokens as [blocks, n, ...], padded with weight 0; None if one block holds them all."""
-    size = max(1, LOGITS_PER_BLOCK // head.vocabulary_size)
+    size = max(LEAST_TOKENS, LOGITS_PER_BLOCK // head.vocabulary_size)
     known = hidden.shape[0]
     if known is not None and known <= size:
         return None

@@ -58,9 +58,18 @@ def test_the_loss_of_a_token_is_that_of_numpy(loss, example):
 
 
 def test_huge_logits_stay_finite():
-    logits = tf.constant([[1e4, -1e4, 0.0]])
-    loss = TokenLoss(0.1, 1e-4)(logits, tf.constant([1]))
-    assert np.isfinite(loss.numpy()).all()
+    logits, targets = tf.constant([[1e4, -1e4, 0.0]]), tf.constant([1])
+    loss = TokenLoss(0.1, 1e-4)
+    total, gradient = loss.sum_and_gradient(logits, targets, tf.constant([1.0]))
+    assert total.numpy() == pytest.approx(loss(logits, targets).numpy()[0])
+    assert np.isfinite(gradient.numpy()).all()
+
+
+def test_a_model_that_is_nearly_sure_has_a_small_loss_not_a_rounded_one():
+    logits, targets = tf.constant([[105.0, 100.0], [0.0, 40.0]]), tf.constant([0, 1])
+    total, gradient = TokenLoss().sum_and_gradient(logits, targets, tf.ones(2))
+    assert total.numpy() == pytest.approx(np.log1p(np.exp(-5)), rel=1e-5)
+    np.testing.assert_allclose(gradient, [[-0.0066929, 0.0066929], [0, 0]], atol=2e-7)
 
 
 @pytest.mark.parametrize("tokens_per_block", [N, 8, 1], ids=lambda n: f"{n} tokens a block")
@@ -70,7 +79,8 @@ def test_blocked_loss_and_gradient_are_those_of_numpy_and_autodiff(
     loss, tokens_per_block, size_known, example, monkeypatch
 ):
     hidden, matrix, targets, weights = example
-    monkeypatch.setattr(losses, "LOGITS_PER_BLOCK", tokens_per_block * V)
+    monkeypatch.setattr(losses, "LOGITS_PER_BLOCK", 0)
+    monkeypatch.setattr(losses, "LEAST_TOKENS", tokens_per_block)
     kernel = tf.Variable(matrix)
     head = Head(lambda x: x @ kernel, [kernel], V)
     rows = N if size_known else None
@@ -106,6 +116,7 @@ def test_one_block_of_logits_is_held_at_a_time(example, monkeypatch):
     """The largest tensor in the graph that has the vocabulary as an axis is one block."""
     hidden, matrix, targets, weights = map(tf.constant, example)
     monkeypatch.setattr(losses, "LOGITS_PER_BLOCK", 8 * V)
+    monkeypatch.setattr(losses, "LEAST_TOKENS", 1)
     kernel = tf.Variable(matrix)
     head = Head(lambda x: x @ kernel, [kernel], V)
     graph = tf.function(
