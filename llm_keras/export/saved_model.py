@@ -118,6 +118,7 @@ def _describe(
         "context_length": network.sequence_length,
         "vocabulary_size": network.vocabulary_size,
         "tokenizer_sha256": tokenizer.sha256,
+        "model": network.settings.model_dump(mode="json"),
         "generation": generation.model_dump(mode="json"),
         "made_with": {name: package_version(name) for name in ("llm-keras", "tensorflow", "keras")},
         **metadata,
