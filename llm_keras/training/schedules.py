@@ -53,9 +53,9 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         rising = done / max(self.warmup_steps, 1)
         falling_steps = max(self.total_steps - self.warmup_steps, 1)
         way = ops.clip((done - self.warmup_steps) / falling_steps, 0.0, 1.0)
-        cosine = (1.0 + ops.cos(math.pi * way)) / 2.0
-        falling = self.final_fraction + (1.0 - self.final_fraction) * cosine
-        return self.peak * ops.where(done <= self.warmup_steps, rising, falling)
+        half = (1.0 - self.final_fraction) / 2.0
+        falling = (self.final_fraction + half) + half * ops.cos(math.pi * way)
+        return self.peak * ops.minimum(rising, falling)  # falling is 1 while rising is below it
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
