@@ -59,6 +59,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--timeout-seconds", type=float, default=defaults.timeout_seconds, help="longest run")
     add("--drain-seconds", type=float, default=defaults.drain_seconds, help="grace after SIGTERM")
     add("--poll-seconds", type=float, default=defaults.poll_seconds, help="0: never look again")
+    add("--skip-warm-up", action="store_true", help="serve without the recorded requests")
     add("--body-bytes", type=int, default=defaults.body_bytes, help="largest request body")
     return parser.parse_args(arguments)
 
@@ -71,6 +72,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         timeout_seconds=options.timeout_seconds,
         drain_seconds=options.drain_seconds,
         poll_seconds=options.poll_seconds,
+        warm_up=not options.skip_warm_up,
         body_bytes=options.body_bytes,
         labels=dict(_label(text) for text in options.label),
     )

@@ -6,6 +6,7 @@ References:
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 
 
@@ -48,6 +49,9 @@ HTTP_STATUS = {
     Code.DEADLINE_EXCEEDED: 504,
 }
 
+#: Where in the graph something failed, as TensorFlow puts before or after the reason.
+_NODE = re.compile(r"\{\{(?:function_)?node [^}]*\}\}\s*")
+
 
 class ServingError(Exception):
     """An answer other than success.
@@ -89,5 +93,6 @@ def from_tensorflow(error: Exception) -> ServingError:
     code = Code(number) if number in set(Code) else Code.UNKNOWN
     text = str(getattr(error, "message", None) or error)
     for mark in ("[[{{", "[Op:", "\n"):
-        text = text.partition(mark)[0].strip()
+        text = text.partition(mark)[0]
+    text = _NODE.sub("", text).strip()
     return ServingError(code, text or "the model failed without a message")

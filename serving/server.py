@@ -66,7 +66,8 @@ def start_in_background(
         base_path: Folder of the numbered version folders.
         model_name: The model's name in requests.
         port: 0 takes any free one.
-        settings: Limits and intervals; the environment is not looked at for a key.
+        settings: Limits and intervals; default: without warm-up, because few requests come. The
+            environment is not looked at for a key.
 
     Yields:
         The server's address, as `http://127.0.0.1:49152`.
@@ -74,7 +75,7 @@ def start_in_background(
     Raises:
         UserError: The port is in use, or there is no version to serve.
     """
-    settings = settings or Settings()
+    settings = settings or Settings(warm_up=False)
     with _ready_to_run(base_path, model_name, "127.0.0.1", port, settings, "") as ready:
         thread = threading.Thread(target=ready.server.run_until_stopped, name="serving")
         thread.start()

@@ -25,6 +25,7 @@ class Settings:
             TensorFlow Serving's default is 30, too short for generation.
         drain_seconds: Time for running requests to finish after SIGTERM; then they are cancelled.
         poll_seconds: How often the model's folder is looked at for versions; 0 turns it off.
+        warm_up: Runs a version's recorded requests before it is served; a failure is a failed load.
         labels: Names for versions, as `version_labels` of TensorFlow Serving's models.config.
         api_key: If given, every route needs `Authorization: Bearer <key>`.
     """
@@ -37,6 +38,7 @@ class Settings:
     timeout_seconds: float = 300.0
     drain_seconds: float = 20.0
     poll_seconds: float = 1.0
+    warm_up: bool = True
     labels: Mapping[str, int] = field(default_factory=dict)
     api_key: str | None = field(default=None, repr=False)
 

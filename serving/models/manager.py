@@ -35,7 +35,7 @@ class ModelManager:
     Args:
         name: The model's name in requests.
         base_path: Folder of the numbered version folders.
-        settings: Uses `poll_seconds`, `timeout_seconds` and `labels`.
+        settings: Uses `poll_seconds`, `timeout_seconds`, `warm_up` and `labels`.
 
     Raises:
         UserError: The name cannot be asked for.
@@ -160,6 +160,8 @@ class ModelManager:
 
     def _load(self, version: Version) -> SavedModel:
         model = SavedModel(version.folder, self._settings.timeout_seconds)
+        if not self._settings.warm_up:
+            return model
         try:
             warm_up(model, version.folder)
         except BaseException:

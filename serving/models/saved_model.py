@@ -87,9 +87,12 @@ class SavedModel:
 
 
 def _session_config() -> Any:
-    return tf.compat.v1.ConfigProto(
-        allow_soft_placement=True, gpu_options=tf.compat.v1.GPUOptions(allow_growth=True)
-    )
+    config = tf.compat.v1.ConfigProto(allow_soft_placement=True)
+    config.gpu_options.allow_growth = True
+    # A signature is one call of a function, which is optimised by itself on its first run. To
+    # optimise the graph around it as well takes a second a signature and makes nothing faster.
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    return config
 
 
 def _load(session: Any, folder: Path) -> Any:

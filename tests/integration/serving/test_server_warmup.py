@@ -74,6 +74,9 @@ def test_a_failing_request_fails_the_version(folder, requests, message):
         ModelManager("model", folder.parent, Settings()).start()
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+    trusting = ModelManager("model", folder.parent, Settings(warm_up=False))
+    assert trusting.start() == 123
+    trusting.stop()
 
 
 @pytest.mark.parametrize(("count", "fails"), [(1000, False), (1001, True)])

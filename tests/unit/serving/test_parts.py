@@ -31,6 +31,7 @@ class OpError(Exception):
         ("too long\n\t [[{{node Assert}}]]", 3, 400, "too long"),
         ("bad [[{{node x}}]] [Op:MatMul]", 9, 400, "bad"),
         ("no memory [Op:Conv2D] name: ", 8, 429, "no memory"),
+        ("{{function_node __f_3}} {{node x/Assert}} too long", 3, 400, "too long"),
         ("first\nsecond", 13, 500, "first"),
         ("", 14, 503, "the model failed without a message"),
         ("odd", 77, 500, "odd"),
