@@ -1,4 +1,4 @@
-"""What to ask, and what TensorFlow Serving 2.20 answers."""
+"""What to ask, and what TensorFlow Serving answers, as its source and its own tests have it."""
 
 from __future__ import annotations
 
