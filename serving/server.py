@@ -116,9 +116,9 @@ def _ready_to_run(
         from serving.workers import Workers
 
         models = ModelManager(name, base_path, settings)
-        models.start()
         workers = Workers(settings.threads, settings.queue)
         try:
+            models.start()
             url = listening.url(listener)
             with models.hold(ModelSpec(name)) as servable:
                 variable = key_variable if settings.api_key else None

@@ -29,7 +29,7 @@ def test_a_port_taken_between_binding_and_listening_is_named():
             listening.listen(second)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_other_machines_need_a_key(host):
     """Without one the server refuses to start, and says which variable it looked at."""
     with pytest.raises(UserError) as caught:
