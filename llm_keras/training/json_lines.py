@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from llm_keras.errors import UserError
 
 SECONDS_BETWEEN_FLUSHES = 1.0
 
@@ -21,29 +25,36 @@ class JsonLines:
     Args:
         path: The file. Lines after `step` are dropped on opening, and a last line that was cut.
         step: The step that work goes on from, so that each step stands in the file once.
+
+    Raises:
+        UserError: The disk is full or refuses.
     """
 
     def __init__(self, path: Path, step: int) -> None:
         kept = [line for line in _lines(path) if _step(line) <= step]
         self.last_step = _step(kept[-1]) if kept else 0
         partial = path.with_name(path.name + ".partial")
-        partial.write_text("".join(kept), encoding="utf-8")
-        partial.replace(path)
-        self._file = path.open("a", encoding="utf-8")
+        self._path = path
+        with self._clear_errors():
+            partial.write_text("".join(kept), encoding="utf-8")
+            partial.replace(path)
+            self._file = path.open("a", encoding="utf-8")
         self._flushed = time.monotonic()
 
     def append(self, **fields: Any) -> None:
         """Adds one line; `step` is one of its fields."""
-        self._file.write(json.dumps(fields) + "\n")
+        with self._clear_errors():
+            self._file.write(json.dumps(fields) + "\n")
         self.last_step = fields["step"]
         if time.monotonic() - self._flushed >= SECONDS_BETWEEN_FLUSHES:
             self.flush()
 
     def flush(self, *, to_disk: bool = False) -> None:
         """Makes the lines visible to readers; `to_disk` makes them outlive a power cut, too."""
-        self._file.flush()
-        if to_disk:
-            os.fsync(self._file.fileno())
+        with self._clear_errors():
+            self._file.flush()
+            if to_disk:
+                os.fsync(self._file.fileno())
         self._flushed = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -55,7 +66,17 @@ class JsonLines:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._file.close()
+        with self._clear_errors() if error is None else suppress(OSError):
+            self._file.close()
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"{self._path}: cannot be written ({error.strerror}); mend that and start again"
+            ) from error
 
 
 def float32(value: float) -> float:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -335,3 +336,17 @@ def test_trained_weights_load_into_a_network(uninterrupted, tmp_path):
     wider = models.build(settings("model.hidden_dim=32"))
     with pytest.raises(UserError, match=r"embeddings \(300, 16\) where the run file's has"):
         checkpoints.load_network(uninterrupted, wider)
+
+
+def test_the_example_in_plain_python_learns_its_language():
+    script = Path(__file__).parents[2] / "examples" / "train_in_python.py"
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    child = subprocess.run(
+        [sys.executable, "-W", "error", str(script)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    assert child.stdout.endswith(", 0 mistakes\n")
+    assert len(script.read_text().splitlines()) < 60

@@ -1,10 +1,12 @@
 """metrics.jsonl: each step once, readable while training runs."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from llm_keras.errors import UserError
 from llm_keras.training import json_lines
 from llm_keras.training.json_lines import JsonLines, float32
 
@@ -57,3 +59,18 @@ def test_a_float32_keeps_its_value_in_few_digits():
     shown = [float32(float(value)) for value in values]
     np.testing.assert_array_equal(np.array(shown, "float32"), values)
     assert max(len(str(abs(value))) for value in shown) <= 14
+
+
+def test_a_full_disk_is_one_clear_line(tmp_path):
+    """`/dev/full` refuses every byte, as a full disk does."""
+    path = tmp_path / "metrics.jsonl"
+    with pytest.raises(UserError, match=r"metrics\.jsonl: cannot be written \(No space left"):
+        fill(path)
+
+
+def fill(path):
+    with JsonLines(path, 0) as lines:
+        lines._file.close()
+        lines._file = Path("/dev/full").open("a")  # noqa: SIM115
+        lines.append(step=1)
+        lines.flush()
