@@ -58,7 +58,7 @@ def attend(
         key: float [B, S, K, H].
         value: float [B, S, K, H].
         mask: float32, additive, [B or 1, T, S].
-        block_length: Queries at once; needs T = S, known, and a multiple. None: all at once.
+        block_length: Queries at once, where T = S is known and a multiple. None: all at once.
 
     Returns:
         float [B, T, N, H], the dtype of `query`.
@@ -73,7 +73,8 @@ def attend(
     key = tf.transpose(key, [0, 2, 1, 3])  # [B, K, S, H]
     value = tf.transpose(value, [0, 2, 1, 3])
     mask = mask[:, None, None]  # [B, 1, 1, T, S]
-    if block_length is None or block_length >= length:
+    # A length that is not known while the graph is made, as in a SavedModel, is not cut.
+    if block_length is None or not isinstance(length, int) or length % block_length:
         attended = _attend(query, key, value, mask)
     else:
         attended = _attend_in_blocks(query, key, value, mask, block_length)

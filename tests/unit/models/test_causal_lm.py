@@ -143,3 +143,30 @@ def test_mirrored_replicas_start_equal_and_compute_the_same():
         mirrored = _model()
     logits = strategy.run(lambda: mirrored({"tokens": TOKENS}))
     np.testing.assert_array_equal(logits, plain({"tokens": TOKENS}))
+
+
+def test_query_blocks_take_lengths_that_are_not_known_or_no_multiple():
+    """A SavedModel's graph is made before the length of a text is known."""
+    shape = config.Model(
+        num_layers=1,
+        hidden_dim=16,
+        intermediate_dim=24,
+        num_query_heads=2,
+        attention_block_length=4,
+    )
+    model = models.build_causal_lm(shape, vocabulary_size=20, sequence_length=8)
+    whole = models.build_causal_lm(
+        shape.model_copy(update={"attention_block_length": None}),
+        vocabulary_size=20,
+        sequence_length=8,
+    )
+    graph = tf.function(
+        lambda tokens: model({"tokens": tokens}),
+        input_signature=[tf.TensorSpec([None, None], tf.int32)],
+        autograph=False,
+    )
+    for length in (8, 7, 3):
+        tokens = tf.range(length)[None]
+        expected = whole({"tokens": tokens})
+        np.testing.assert_allclose(graph(tokens), expected, atol=1e-6)
+        np.testing.assert_allclose(model({"tokens": tokens}), expected, atol=1e-6)
