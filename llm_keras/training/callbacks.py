@@ -43,8 +43,9 @@ class StepCallback(keras.callbacks.Callback):
 class StepMetrics(StepCallback):
     """Writes a line of metrics.jsonl a step, and shows how far the training is.
 
-    `tokens` are predictions of the step, and `tokens_per_second` is its own speed: without
-    validation and saving, but with the tracing of the graph in a process's first step.
+    `tokens` are predictions of the step, and `tokens_per_second` is its own speed, without
+    validation and saving. A process's first step is slow, because it traces the graph; the mean
+    speed that is shown leaves it out.
 
     Args:
         lines: metrics.jsonl.
@@ -54,7 +55,7 @@ class StepMetrics(StepCallback):
     def __init__(self, lines: JsonLines, progress: Progress) -> None:
         super().__init__()
         self._lines, self._progress = lines, progress
-        self._tokens, self._seconds = 0.0, 0.0
+        self._tokens, self._seconds, self._traced = 0.0, 0.0, False
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Starts the clock of a step."""
@@ -63,21 +64,19 @@ class StepMetrics(StepCallback):
     def on_step_end(self, step: int, logs: Logs) -> None:
         """Stops it and notes the step's figures."""
         seconds = time.perf_counter() - self._begin
-        speed = logs["tokens"] / seconds
         self._lines.append(
             step=step,
             loss=float32(logs["loss"]),
             tokens=round(logs["tokens"]),
-            tokens_per_second=round(speed, 1),
+            tokens_per_second=round(logs["tokens"] / seconds, 1),
             learning_rate=float32(logs["learning_rate"]),
             grad_norm=float32(logs["grad_norm"]),
         )
-        if self._seconds:  # A process's first step is slow: it traces the graph.
+        if self._traced:
             self._tokens += logs["tokens"]
-            speed = self._tokens / (self._seconds + seconds)
             self._seconds += seconds
-        else:
-            self._seconds = 1e-9
+        self._traced = True
+        speed = self._tokens / self._seconds if self._seconds else 0.0
         self._progress.update(step, loss=logs["loss"], tokens_per_second=round(speed))
 
 

@@ -118,8 +118,8 @@ def assert_same_run(folder, other):
     assert states[0].manifest["files"] == states[1].manifest["files"]
 
 
-def in_child(folder, body):
-    """Starts a process that trains in `folder` after `body` has set a trap."""
+def in_child(folder, body, *overrides):
+    """Starts a process that trains in `folder` after `body` has prepared it."""
     code = f"""
 import os, signal, sys, time
 from pathlib import Path
@@ -135,7 +135,7 @@ def after_step(function):
     callbacks.StepMetrics.on_step_end = on_step_end
 {body}
 try:
-    train(run_file.parse({RUN!r}, "run.yaml"), RunFolder(Path({str(folder.root)!r})))
+    train(run_file.parse({RUN!r}, "run.yaml", {overrides!r}), RunFolder(Path({str(folder.root)!r})))
 except LLMKerasError as error:
     print(error)
     sys.exit(error.exit_code)
@@ -194,6 +194,23 @@ def test_sigterm_saves_and_says_so(folder, uninterrupted):
     assert len(trace(folder.metrics)) == step
     train(settings(), folder)
     assert_same_run(folder, uninterrupted)
+
+
+def test_two_devices_train_what_one_trains(folder, uninterrupted):
+    """Through the whole recipe; then one device finds nothing left to do."""
+    split = "from llm_keras.parallel import devices; devices.split_cpu(2)"
+    child = in_child(folder, split, "training.parallelism.data=2")
+    assert child.communicate()[0] == ""
+    assert child.returncode == 0
+    ours, theirs = trace(folder.metrics), trace(uninterrupted.metrics)
+    for name in ("loss", "learning_rate", "grad_norm"):
+        values = [[line[name] for line in lines] for lines in (ours, theirs)]
+        np.testing.assert_allclose(*values, rtol=1e-5, err_msg=name)
+    assert [line["tokens"] for line in ours] == [line["tokens"] for line in theirs]
+    validations = trace(folder.validation_metrics), trace(uninterrupted.validation_metrics)
+    losses = [[line["loss"] for line in lines] for lines in validations]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+    train(settings(), folder)
 
 
 def test_a_damaged_newest_checkpoint_is_named_and_training_goes_on_from_the_one_before(

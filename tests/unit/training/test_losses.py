@@ -72,8 +72,8 @@ def test_a_model_that_is_nearly_sure_has_a_small_loss_not_a_rounded_one():
     np.testing.assert_allclose(gradient, [[-0.0066929, 0.0066929], [0, 0]], atol=2e-7)
 
 
-@pytest.mark.parametrize("tokens_per_block", [N, 8, 1], ids=lambda n: f"{n} tokens a block")
-@pytest.mark.parametrize("loss", SETTINGS, ids=str)
+@pytest.mark.parametrize("tokens_per_block", [N, 8], ids=lambda n: f"{n} tokens a block")
+@pytest.mark.parametrize("loss", SETTINGS[::3], ids=str)
 @pytest.mark.parametrize("size_known", [True, False])
 def test_blocked_loss_and_gradient_are_those_of_numpy_and_autodiff(
     loss, tokens_per_block, size_known, example, monkeypatch
