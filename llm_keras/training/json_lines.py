@@ -80,10 +80,10 @@ class JsonLines:
 
 
 def float32(value: float) -> float:
-    """A float32 in as few digits as tell it from every other float32.
+    """A float32 in nine digits, which tell it from every other float32.
 
     >>> float32(0.10000000149011612)
-    0.1
+    0.100000001
     """
     return float(f"{value:.9g}")
 
