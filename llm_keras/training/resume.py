@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,6 +60,7 @@ def facts(run: config.Run, manifest: Manifest, threads: Mapping[str, int]) -> Fa
             "keras": keras.__version__,
             "python": platform.python_version(),
             "machine": platform.machine(),
+            "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
         },
         "threads": dict(threads),
     }
@@ -88,10 +90,10 @@ def check(saved: Facts, now: Facts, path: Path) -> None:
             " another folder (--output)"
         )
     for name in ("versions", "threads"):
-        if saved[name] != now[name]:
+        if differences := _differences(saved[name], now[name]):
             console.warn(
-                f"{path} was saved with {_difference(saved[name], now[name])}; the losses may"
-                " differ in their last digits from those of an uninterrupted run"
+                f"{path} was saved with {differences}; the losses may differ in their last digits"
+                " from those of an uninterrupted run"
             )
 
 
@@ -119,6 +121,7 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return fields
 
 
-def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    names = [name for name in new if old.get(name) != new[name]]
-    return ", ".join(f"{name} {old.get(name)} (now {new[name]})" for name in names)
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """What both know and do not agree on."""
+    names = [name for name in new if old.get(name, new[name]) != new[name]]
+    return ", ".join(f"{name} {old[name]} (now {new[name]})" for name in names)
