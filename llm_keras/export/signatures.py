@@ -129,7 +129,8 @@ class Servable(tf.Module):
             checks.same_rows("text", text, seed=seed, stop=stop, **settings)
         ):
             valid = checks.settings_valid(settings) + checks.stop_valid(stop)
-        with tf.control_dependencies(valid):
+        with tf.control_dependencies(valid):  # no work, and no other error, before the checks
+            text = tf.identity(text)
             stop = tf.concat([stop, tf.fill([tf.shape(text)[0], 1], "")], axis=1)
         sampling = Sampling(temperature, top_k, top_p, repetition_penalty, seed)
         return self._continue(text, max_new_tokens, sampling, stop)._asdict()
@@ -190,8 +191,8 @@ class Servable(tf.Module):
         prompts = self._generator.encode(text)
         lengths = tf.cast(prompts.row_lengths(), tf.int32)
         with tf.control_dependencies(checks.prompts_fit(lengths, self._context_length)):
-            limits = tf.identity(max_new_tokens)
-        return self._generator.answer(prompts, limits, sampling, stop)
+            prompts = tf.identity(prompts)
+        return self._generator.answer(prompts, max_new_tokens, sampling, stop)
 
     def _checked_tokens(self, tokens: Tensor, lengths: Tensor, most: int) -> Tensor:
         """The ids, with pad after each row's length."""

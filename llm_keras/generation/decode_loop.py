@@ -44,7 +44,11 @@ class CachedModel(Protocol):
 
 
 class StopStrings(NamedTuple):
-    """Where a row's text ends, besides eos."""
+    """Where a row's text ends, besides eos.
+
+    They are looked for in what the tokens spell: a U+FFFD that will stand for broken bytes in the
+    answer is not there yet, and does not match.
+    """
 
     strings: Tensor  #: string [B, S], S >= 1; empty ones never match.
     pieces: Sequence[bytes]  #: What each id spells, as `pieces.piece_bytes`.

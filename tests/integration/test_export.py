@@ -84,7 +84,6 @@ def test_answers_in_a_process_with_only_tensorflow_and_tf_text(tokenizer, tmp_pa
         hidden_dim=32,
         intermediate_dim=64,
         num_query_heads=4,
-        positions="learned",
         normalization="layer_norm",
         activation="gelu_tanh",
         use_bias=True,

@@ -37,13 +37,14 @@ def settings():
 
 @pytest.fixture(scope="session")
 def network(tokenizer):
-    """One block with large random weights."""
+    """One block with large random weights, and no position after the context's last."""
     shape = config.Model(
         num_layers=1,
         hidden_dim=32,
         intermediate_dim=64,
         num_query_heads=4,
         num_key_value_heads=2,
+        positions="learned",
         initializer_range=0.3,
     )
     return models.build_causal_lm(
