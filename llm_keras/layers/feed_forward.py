@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from llm_keras.layers.gelu import gelu
 from llm_keras.layers.linear import Linear
 
 ACTIVATIONS = ("swiglu", "gelu", "gelu_tanh", "relu")
@@ -71,7 +72,7 @@ class FeedForward(keras.layers.Layer):
             return self.down(tf.nn.silu(self.gate(x)) * wide)
         if self.activation == "relu":
             return self.down(tf.nn.relu(wide))
-        return self.down(tf.nn.gelu(wide, approximate=self.activation == "gelu_tanh"))
+        return self.down(gelu(wide, approximate=self.activation == "gelu_tanh"))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""

@@ -124,18 +124,18 @@ class CausalLM(keras.Model):
             )
 
     def build(self, input_shape: Any = None) -> None:
-        """Makes and initializes all weights; the same for inputs of any shape."""
+        """Makes and initializes all weights; the same for inputs of any shape.
+
+        A part that is built already keeps its variables where they are: to place parts on devices,
+        build each there before this (its variables' paths then lack the model's name).
+        """
         del input_shape
-        shape = (None, None, self.settings.hidden_dim)
-        self.embedding.build()
-        parts = (self.positions, *self.blocks, self.final_norm, self.output_projection)
-        for part in parts:
+        parts = (self.embedding, self.positions, *self.blocks)
+        for part in (*parts, self.final_norm, self.output_projection):
             if part is not None and not part.built:
-                part.build(shape)
+                part.build((None, None, self.settings.hidden_dim))
         self.built = True
-        initialize(
-            self.weights, self.seed, self.settings.initializer_range, self.settings.num_layers
-        )
+        initialize(self, self.seed, self.settings.initializer_range, self.settings.num_layers)
 
     def call(self, inputs: Inputs, dropout_key: tf.Tensor | None = None) -> tf.Tensor:
         """Predicts; see the class."""

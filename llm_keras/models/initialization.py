@@ -22,13 +22,11 @@ import tensorflow as tf
 RESIDUAL_OUTPUTS = ("attention/output/kernel", "feed_forward/down/kernel")
 
 
-def initialize(
-    variables: list[keras.Variable], seed: int, initializer_range: float, num_layers: int
-) -> None:
-    """Sets the variables, in place, as the table of this module says."""
-    for variable in variables:
-        # Without the model's own name, which its user may choose.
-        path = variable.path.partition("/")[2]
+def initialize(model: keras.Model, seed: int, initializer_range: float, num_layers: int) -> None:
+    """Sets the model's variables, in place, as the table of this module says."""
+    for variable in model.weights:
+        # Without the model's own name: its user may choose it, and a part built alone has none.
+        path = variable.path.removeprefix(f"{model.name}/")
         variable.assign(_initial(path, variable.shape, seed, initializer_range, num_layers))
 
 

@@ -82,6 +82,19 @@ def test_blocks_compute_fewer_scores():
     assert score_numbers(16) == score_numbers(None) * 10 // 16
 
 
+@pytest.mark.parametrize("length", [None, 5])
+def test_rows_that_no_block_divides_are_taken_whole(length):
+    """A graph for any length, or an odd one, gives the same sums."""
+    query = _normal(1, 5, 2, 8)
+    whole = attend(query, query, query, causal_mask(5))
+
+    @tf.function(input_signature=[tf.TensorSpec([1, length, 2, 8])])
+    def function(query):
+        return attend(query, query, query, causal_mask(tf.shape(query)[1]), block_length=4)
+
+    np.testing.assert_allclose(function(query), whole, rtol=1e-5, atol=1e-6)
+
+
 def test_filling_stays_finite():
     """A row of filling only attends within the filling and gives no NaN."""
     part = _normal(1, 4, 2, 8)

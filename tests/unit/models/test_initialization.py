@@ -77,3 +77,19 @@ def test_spread_is_as_documented():
             error = 4 / np.sqrt(2 * value.size)
             assert value.std() == pytest.approx(expected, rel=error), path
             assert abs(value.mean()) < 4 * expected / np.sqrt(value.size), path
+
+
+def test_parts_may_be_built_before_on_their_devices():
+    """Pipeline stages place their parts first; names and values stay the same."""
+    placed = models.CausalLM(SHAPE, vocabulary_size=300, sequence_length=16, seed=1)
+    kept = []
+    for part in reversed(placed.blocks):
+        part.build((None, None, 64))
+        kept.append(part.attention.query.kernel)
+    placed.build()
+    assert kept[-1] is placed.blocks[0].attention.query.kernel
+    built = _weights(_model())
+    # A part that is built alone does not know the model's name.
+    values = {path.removeprefix("causal_lm/"): value for path, value in _weights(placed).items()}
+    for path, value in built.items():
+        np.testing.assert_array_equal(value, values[path.removeprefix("causal_lm/")])
