@@ -39,6 +39,11 @@ class Attention(keras.layers.Layer):
     Returns:
         float [B, T, D].
 
+    >>> from llm_keras.layers.attention_core import causal_mask
+    >>> attention = Attention(num_query_heads=4, num_key_value_heads=2, head_dim=8)
+    >>> attention(tf.zeros([2, 3, 16]), {"mask": causal_mask(3)}).shape
+    TensorShape([2, 3, 16])
+
     Raises:
         ValueError: N is not a multiple of K.
 

@@ -42,6 +42,13 @@ class DecoderBlock(keras.layers.Layer):
     Returns:
         float [B, T, D].
 
+    >>> from llm_keras.layers.attention_core import causal_mask
+    >>> block = DecoderBlock(
+    ...     num_query_heads=4, num_key_value_heads=2, head_dim=8, intermediate_dim=32
+    ... )
+    >>> block(tf.zeros([2, 3, 16]), {"mask": causal_mask(3)}).shape
+    TensorShape([2, 3, 16])
+
     Raises:
         ValueError: `norm_placement` is neither "pre" nor "post".
 

@@ -30,6 +30,10 @@ class KeyedDropout(keras.layers.Layer):
     Returns:
         float, the shape and dtype of `x`.
 
+    >>> key = tf.constant([[5, 0], [5, 1]])  # one step, rows 0 and 1
+    >>> KeyedDropout(0.5)(tf.ones([2, 4]), key).numpy().tolist()
+    [[0.0, 2.0, 2.0, 2.0], [0.0, 0.0, 0.0, 2.0]]
+
     References:
         Srivastava et al. 2014, section 4 (here scaled in training). The hash is SplitMix64's
         finalizer: Steele et al. 2014, figure 17.

@@ -31,6 +31,9 @@ class FeedForward(keras.layers.Layer):
     Returns:
         float [..., D].
 
+    >>> FeedForward(intermediate_dim=8)(tf.zeros([2, 3, 4])).shape
+    TensorShape([2, 3, 4])
+
     Raises:
         ValueError: The activation is none of `ACTIVATIONS`.
 

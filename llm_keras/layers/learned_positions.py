@@ -27,6 +27,9 @@ class LearnedPositions(keras.layers.Layer):
     Returns:
         float [B, T, D], the dtype of `x`.
 
+    >>> LearnedPositions(sequence_length=16)(tf.zeros([2, 3, 4]), tf.range(3)).shape
+    TensorShape([2, 3, 4])
+
     References:
         Gehring et al. 2017, section 3.1; GPT-2 (Radford et al. 2019).
     """

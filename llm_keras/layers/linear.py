@@ -31,6 +31,9 @@ class Linear(keras.layers.Layer):
 
     Returns:
         float [..., units], the compute dtype.
+
+    >>> Linear(5, ("hidden", "feed_forward"))(tf.zeros([2, 3, 4])).shape
+    TensorShape([2, 3, 5])
     """
 
     def __init__(

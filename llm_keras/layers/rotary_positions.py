@@ -29,6 +29,10 @@ class RotaryPositions(keras.layers.Layer):
     Returns:
         `(cos, sin)`, float32 [B or absent, T, 1, H], to be given to `rotate`.
 
+    >>> tables = RotaryPositions(head_dim=4)(tf.range(3))
+    >>> rotate(tf.ones([2, 3, 8, 4]), tables).shape
+    TensorShape([2, 3, 8, 4])
+
     Raises:
         ValueError: `head_dim` is odd.
 

@@ -30,6 +30,9 @@ class SinusoidalPositions(keras.layers.Layer):
     Returns:
         float [B, T, D], the dtype of `x`.
 
+    >>> SinusoidalPositions()(tf.zeros([1, 1, 4]), tf.constant([0])).numpy().tolist()
+    [[[0.0, 1.0, 0.0, 1.0]]]
+
     References:
         Vaswani et al. 2017, sections 3.4 (the factor) and 3.5.
     """

@@ -33,6 +33,10 @@ class TokenEmbedding(keras.layers.Layer):
     Returns:
         float [B, T, hidden_dim], the compute dtype.
 
+    >>> embedding = TokenEmbedding(vocabulary_size=10, hidden_dim=4)
+    >>> embedding.logits(embedding(tf.constant([[1, 2, 3]]))).shape
+    TensorShape([1, 3, 10])
+
     References:
         Tying: Press and Wolf 2017, section 2.
     """

@@ -59,6 +59,11 @@ class CausalLM(keras.Model):
     Returns:
         Logits, float32 [B, T, V].
 
+    >>> shape = {"num_layers": 2, "hidden_dim": 16, "intermediate_dim": 32, "num_query_heads": 4}
+    >>> model = CausalLM(shape, vocabulary_size=100, sequence_length=8)
+    >>> model({"tokens": tf.constant([[5, 6, 7]])}).shape
+    TensorShape([1, 3, 100])
+
     Attributes:
         embedding, positions, blocks, final_norm, output_projection: The parts, in order;
             `output_projection` is None where the embedding is tied, `final_norm` where the blocks
