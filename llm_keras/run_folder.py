@@ -54,8 +54,13 @@ class RunFolder:
 
     @property
     def tokenizer_model(self) -> Path:
-        """The SentencePiece model that Beam, training and serving share."""
-        return self.root / "tokenizer" / "tokenizer.model"
+        """The tokenizer that Beam, training and serving share.
+
+        A SentencePiece model that was trained here, or a Hugging Face tokenizer.json that was
+        imported.
+        """
+        imported = self.root / "tokenizer" / "tokenizer.json"
+        return imported if imported.exists() else self.root / "tokenizer" / "tokenizer.model"
 
     @property
     def checkpoints(self) -> Path:

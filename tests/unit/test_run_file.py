@@ -73,7 +73,7 @@ def test_an_unknown_key_names_the_nearest_known_one_and_its_line():
 
 
 def test_an_unknown_key_like_no_other_lists_what_is_known():
-    assert "known here: purpose, seed, corpus" in mistake(GOOD + "zzz: 1\n")
+    assert "known here: purpose, seed, preset, corpus" in mistake(GOOD + "zzz: 1\n")
 
 
 def test_an_unknown_key_in_a_list_entry_is_found():
