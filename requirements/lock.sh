@@ -19,4 +19,4 @@ compile requirements/base.txt --constraint "$together"
 for extra in curate train serve garden benchmark all; do
     compile "requirements/$extra.txt" --constraint "$together" --extra "$extra"
 done
-compile requirements/dev.txt --constraint "$together" --extra dev --extra curate --extra train --extra serve --extra benchmark
+compile requirements/dev.txt --constraint "$together" --extra dev --extra curate --extra train --extra serve --extra garden --extra benchmark

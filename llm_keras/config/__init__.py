@@ -1,0 +1,55 @@
+"""The settings of one run: one YAML file, validated whole before anything starts.
+
+A run file has a section for each stage of the path. Every section is frozen; a key that is not
+known is an error. Nothing here imports TensorFlow, so that planning and `--help` stay instant.
+Reading a file, overriding fields and reporting mistakes is `llm_keras.run_file`.
+"""
+
+from llm_keras.config.corpus import (
+    BYTE_PIECES,
+    RESERVED_PIECES,
+    Corpus,
+    Language,
+    Length,
+    Records,
+    Repetition,
+    Source,
+    Tokenizer,
+)
+from llm_keras.config.model import GATED_ACTIVATIONS, Experts, Model, RopeScaling
+from llm_keras.config.run import Run
+from llm_keras.config.training import (
+    Lora,
+    Masking,
+    Optimizer,
+    Parallelism,
+    Schedule,
+    Training,
+)
+from llm_keras.config.use import Evaluation, Generation, Serving
+
+__all__ = [
+    "BYTE_PIECES",
+    "GATED_ACTIVATIONS",
+    "RESERVED_PIECES",
+    "Corpus",
+    "Evaluation",
+    "Experts",
+    "Generation",
+    "Language",
+    "Length",
+    "Lora",
+    "Masking",
+    "Model",
+    "Optimizer",
+    "Parallelism",
+    "Records",
+    "Repetition",
+    "RopeScaling",
+    "Run",
+    "Schedule",
+    "Serving",
+    "Source",
+    "Tokenizer",
+    "Training",
+]

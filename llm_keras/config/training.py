@@ -1,0 +1,144 @@
+"""The section `training` of a run file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from llm_keras.config.base import (
+    Config,
+    Fraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Rate,
+)
+
+
+class Optimizer(Config):
+    """How weights follow gradients; matrices decay, gains and biases do not."""
+
+    kind: Literal["adamw", "adafactor", "lion", "muon"] = Field(
+        "adamw",
+        description="adamw: Loshchilov and Hutter 2019; adafactor: Shazeer and Stern 2018; lion:"
+        " Chen et al. 2023; muon: Jordan 2024 for the blocks' matrices, AdamW for the rest.",
+    )
+    learning_rate: PositiveFloat = Field(1e-3, description="Peak of the schedule.")
+    beta_1: Fraction = 0.9
+    beta_2: Fraction = 0.95
+    epsilon: PositiveFloat = 1e-8
+    weight_decay: NonNegativeFloat = 0.1
+    clip_norm: PositiveFloat | None = Field(
+        1.0, description="Largest global gradient norm, after summing over devices; null: none."
+    )
+    muon_momentum: Rate = Field(0.95, description="muon: of the blocks' matrices.")
+    muon_learning_rate: PositiveFloat = Field(
+        0.02, description="muon: peak for the blocks' matrices; learning_rate is AdamW's."
+    )
+
+
+class Schedule(Config):
+    """The learning rate over the steps: a linear warm-up, then a fall."""
+
+    kind: Literal["cosine", "linear", "noam", "warmup_stable_decay", "constant"] = Field(
+        "cosine",
+        description="After the warm-up. noam: with 1 / sqrt(step) (Vaswani et al. 2017, 5.3);"
+        " warmup_stable_decay: flat, then linear over decay_fraction of all steps.",
+    )
+    warmup_steps: NonNegativeInt = 100
+    final_fraction: Fraction = Field(
+        0.1, description="Of the peak, at the last step; not for noam and constant."
+    )
+    decay_fraction: Fraction = Field(
+        0.1, description="warmup_stable_decay: the last part of the steps."
+    )
+
+    @model_validator(mode="after")
+    def _noam_warms_up(self) -> Schedule:
+        if self.kind == "noam" and not self.warmup_steps:
+            raise ValueError("noam falls from its warm-up's end; warmup_steps must be at least 1")
+        return self
+
+
+class Masking(Config):
+    """What a masked_lm must guess (Devlin et al. 2019, section 3.1)."""
+
+    fraction: Annotated[float, Field(gt=0, lt=1)] = Field(0.15, description="Of the tokens.")
+    masked: Fraction = Field(0.8, description="Of those, shown as the mask piece.")
+    random: Fraction = Field(0.1, description="Of those, shown as a random token; the rest stay.")
+
+    @model_validator(mode="after")
+    def _parts_of_one(self) -> Masking:
+        if self.masked + self.random > 1:
+            raise ValueError(
+                f"masked {self.masked} and random {self.random} exceed 1 together; lower one"
+            )
+        return self
+
+
+class Lora(Config):
+    """Trains a low-rank addition to frozen matrices (Hu et al. 2022)."""
+
+    rank: PositiveInt = 8
+    alpha: PositiveFloat = Field(16.0, description="The addition is multiplied by alpha / rank.")
+    targets: tuple[Literal["query", "key", "value", "output", "gate", "up", "down"], ...] = Field(
+        ("query", "value"), min_length=1, description="Projections that get one."
+    )
+
+
+class Parallelism(Config):
+    """How a step is spread over devices."""
+
+    strategy: Literal["mirrored"] = "mirrored"
+    data: PositiveInt = Field(1, description="Replicas, each with its part of the batch.")
+
+
+class Training(Config):
+    """Stage `train`."""
+
+    total_steps: PositiveInt
+    global_batch_size: PositiveInt = Field(
+        description="Rows a step, over all devices; of shorter pairs as many more as give the same"
+        " number of tokens."
+    )
+    gradient_accumulation_steps: PositiveInt = Field(1, description="Micro-batches a step.")
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    parallelism: Parallelism = Parallelism()
+    rematerialization: Literal["none", "block"] = Field(
+        "none", description="block: keep only block borders, recompute the rest backwards."
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Of the computation; weights are always float32."
+    )
+    label_smoothing: Rate = 0.0
+    z_loss: NonNegativeFloat = 0.0
+    masking: Masking = Masking()
+    lora: Lora | None = Field(None, description="null: all weights are trained.")
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="Of a running mean of the weights, which is then what is judged and"
+        " exported; null: the weights themselves.",
+    )
+    validate_every_steps: PositiveInt = 200
+    validation_rows: PositiveInt = Field(256, description="Most rows of one validation.")
+    checkpoint_every_steps: PositiveInt = 200
+    keep_checkpoints: PositiveInt = 2
+
+    @model_validator(mode="after")
+    def _batch_divides(self) -> Training:
+        parts = self.parallelism.data * self.gradient_accumulation_steps
+        if self.global_batch_size % parts:
+            raise ValueError(
+                f"global_batch_size {self.global_batch_size} is not a multiple of"
+                f" parallelism.data {self.parallelism.data} x gradient_accumulation_steps"
+                f" {self.gradient_accumulation_steps} = {parts}; change one of them"
+            )
+        if self.schedule.warmup_steps > self.total_steps and self.schedule.kind != "noam":
+            raise ValueError(
+                f"schedule.warmup_steps {self.schedule.warmup_steps} exceeds total_steps"
+                f" {self.total_steps}; lower it"
+            )
+        return self
