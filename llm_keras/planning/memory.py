@@ -5,56 +5,98 @@ Letters: D hidden, N query heads, K key-value heads, H head, F feed-forward, T t
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 from llm_keras import config
-from llm_keras.planning.parameters import parameter_counts
+from llm_keras.planning.weights import Weights, weights
 
 FLOAT32_BYTES = 4
-#: AdamW keeps a mean and a mean square for each weight.
-SLOTS = 2
 #: Most numbers of logits that are held at once; see `training.losses`.
 LOGITS_PER_BLOCK = 2**23
+#: Parts whose matrices Muon updates; the others are AdamW's.
+MUON_PARTS = ("attention", "cross_attention", "feed_forward")
 
 
 def training_bytes(run: config.Run) -> dict[str, int]:
     """Bytes a device by purpose: `weights`, `gradients`, `slots`, `activations`, `logits`.
 
-    Weights, gradients and slots are float32. What TensorFlow itself needs, temporary results and
-    what its allocator leaves unused come on top: expect the process to be larger.
+    Weights, gradients and slots are float32; a running mean of the weights (`ema_decay`) counts as
+    a slot. With `lora`, only the additions have gradients and slots. What TensorFlow itself needs,
+    temporary results and what its allocator leaves unused come on top: expect the process to be
+    larger.
     """
-    counts = parameter_counts(run.model, run.tokenizer.vocabulary_size, run.records.sequence_length)
-    weights = FLOAT32_BYTES * sum(counts.values())
+    frozen = list(weights(run.model, run.tokenizer.vocabulary_size, run.records.sequence_length))
+    trained = list(_additions(frozen, run.training.lora)) if run.training.lora else frozen
+    gradients = sum(each.count for each in trained)
+    held = gradients + (sum(each.count for each in frozen) if run.training.lora else 0)
+    slots = sum(_slots(each, run.training.optimizer.kind) for each in trained)
+    if run.training.ema_decay is not None:
+        slots += gradients
     accumulates = run.training.gradient_accumulation_steps > 1
-    tokens = _tokens_at_once(run)
-    logits = min(tokens * run.tokenizer.vocabulary_size, LOGITS_PER_BLOCK)
+    logits = min(_tokens_at_once(run) * run.tokenizer.vocabulary_size, LOGITS_PER_BLOCK)
     return {
-        "weights": weights,
+        "weights": FLOAT32_BYTES * held,
         # The sum over micro-batches stands beside the gradients of the current one.
-        "gradients": weights * (2 if accumulates else 1),
-        "slots": SLOTS * weights,
+        "gradients": FLOAT32_BYTES * gradients * (2 if accumulates else 1),
+        "slots": FLOAT32_BYTES * slots,
         "activations": activation_bytes(run),
         "logits": 2 * FLOAT32_BYTES * logits,  # with their gradient
     }
 
 
+def _additions(frozen: list[Weights], lora: config.Lora) -> Iterator[Weights]:
+    """The pairs of narrow matrices beside those that LoRA leaves as they are."""
+    for each in frozen:
+        if each.projection in lora.targets:
+            *experts, inputs, outputs = each.shape
+            yield Weights(each.part, (*experts, inputs, lora.rank), each.copies)
+            yield Weights(each.part, (*experts, lora.rank, outputs), each.copies)
+
+
+def _slots(each: Weights, optimizer: str) -> int:
+    """Numbers that an optimizer keeps: two a weight for AdamW, fewer for the others.
+
+    Lion keeps a mean, Muon one for matrices of blocks; Adafactor the sums of a matrix's rows and
+    columns.
+    """
+    if optimizer == "lion":
+        return each.count
+    if len(each.shape) >= 2 and optimizer == "adafactor":
+        *experts, rows, columns = each.shape
+        return math.prod(experts) * (rows + columns) * each.copies
+    if optimizer == "adafactor" or (
+        optimizer == "muon" and len(each.shape) >= 2 and each.part in MUON_PARTS
+    ):
+        return each.count
+    return 2 * each.count
+
+
 def activation_bytes(run: config.Run) -> int:
     """What the forward pass keeps for the backward pass of one micro-batch.
 
-    For each token a block keeps ``10 D`` numbers in float32 around its two norms, and
-    ``2 N H + 2 K H + w F`` in the computing precision: queries, keys, values, what attention gives,
-    and the wide layer with w = 4 for swiglu, 2 otherwise. Attention keeps its probabilities, N S
-    in float32, S being the keys a query sees: T, or on average about half of it with
-    `attention_block_length`, which keeps the pieces of keys and values instead.
-    With `rematerialization: block`, ``4 D`` are left of a block, and one block at a time is whole.
+    For each token a block keeps ``5 D`` numbers in float32 around each of its norms (two, in a
+    block with cross-attention three), and in the computing precision ``2 N H + 2 K H`` for each
+    attention (queries, keys, values, what attention gives) and the wide layer: ``w F``, w = 4 for
+    a gated activation, 2 otherwise, for each of the k experts that see it. Attention keeps its
+    probabilities, N S in float32, S being the keys a query sees: T, or on average about half of it
+    with `attention_block_length`, which keeps the pieces of keys and values instead.
+    With `rematerialization: block`, ``2 D`` for each norm are left of a block, and one block at a
+    time is whole.
 
-    The sums were fitted to the peak memory of processes (12 blocks against 4, D 256, T 256, B 8,
-    TensorFlow 2.20 on a CPU), which they meet within 15 %.
+    The sums were fitted to the peak memory of decoder-only processes (12 blocks against 4, D 256,
+    T 256, B 8, TensorFlow 2.20 on a CPU), which they meet within 15 %; those of cross-attention
+    and experts are the same count of tensors, not fitted.
     """
-    model = run.model
-    block = _block_bytes(run)
-    if run.training.rematerialization == "none":
-        return _tokens_at_once(run) * model.num_layers * block
-    borders = 4 * model.hidden_dim * model.num_layers * FLOAT32_BYTES
-    return _tokens_at_once(run) * (borders + block)
+    stacks = [(run.model.num_layers, run.model.kind == "encoder_decoder")]
+    if run.model.kind == "encoder_decoder":
+        stacks.append((run.model.encoder_layers, False))
+    kept = sum(layers * _block_bytes(run, crossed) for layers, crossed in stacks)
+    if run.training.rematerialization == "block":
+        borders = sum(layers * 2 * _norms(crossed) for layers, crossed in stacks)
+        whole = max(_block_bytes(run, crossed) for _, crossed in stacks)
+        kept = borders * run.model.hidden_dim * FLOAT32_BYTES + whole
+    return _tokens_at_once(run) * kept
 
 
 def _tokens_at_once(run: config.Run) -> int:
@@ -63,20 +105,36 @@ def _tokens_at_once(run: config.Run) -> int:
     return run.training.global_batch_size // parts * run.records.sequence_length
 
 
-def _block_bytes(run: config.Run) -> int:
+def _norms(crossed: bool) -> int:
+    return 3 if crossed else 2
+
+
+def _block_bytes(run: config.Run, crossed: bool) -> int:
     """Bytes that one block keeps of one token."""
+    model = run.model
+    attention = _attention_bytes(run, causal=model.kind != "masked_lm")
+    if crossed:
+        attention += _attention_bytes(run, causal=False)
+    experts = model.experts.experts_per_token if model.experts else 1
+    wide = (4 if model.is_gated else 2) * model.intermediate_dim * experts
+    around = 5 * _norms(crossed) * model.hidden_dim * FLOAT32_BYTES
+    return around + wide * _number_bytes(run) + attention
+
+
+def _attention_bytes(run: config.Run, *, causal: bool) -> int:
+    """Bytes that one attention keeps of one token."""
     model, length = run.model, run.records.sequence_length
-    half = run.training.precision == "bfloat16"
-    number = 2 if half else FLOAT32_BYTES
     shared = model.key_value_heads * model.head_size
-    wide = 4 if model.activation == "swiglu" else 2
     computed = 2 * model.num_query_heads * model.head_size + 2 * shared
-    computed += wide * model.intermediate_dim
     seen: float = length
-    if model.attention_block_length:
+    if model.attention_block_length and causal:
         blocks = length / model.attention_block_length
         seen = length * (blocks + 1) / (2 * blocks)
         computed += round((blocks + 1) * shared)
-    probability = FLOAT32_BYTES + (2 if half else 0)  # softmax is float32, its product is not
-    probabilities = round(model.num_query_heads * seen) * probability
-    return 10 * model.hidden_dim * FLOAT32_BYTES + computed * number + probabilities
+    number = _number_bytes(run)
+    probability = FLOAT32_BYTES + (2 if number == 2 else 0)  # softmax is float32, its product not
+    return computed * number + round(model.num_query_heads * seen) * probability
+
+
+def _number_bytes(run: config.Run) -> int:
+    return 2 if run.training.precision == "bfloat16" else FLOAT32_BYTES
