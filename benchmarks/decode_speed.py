@@ -65,6 +65,7 @@ def ours(folder: Path, batch: int) -> Callable[[], Any]:
         "temperature": tf.zeros([batch]),
         "top_k": tf.zeros([batch], tf.int32),
         "top_p": tf.ones([batch]),
+        "min_p": tf.zeros([batch]),
         "repetition_penalty": tf.ones([batch]),
         "max_new_tokens": tf.fill([batch], NEW),
         "seed": tf.zeros([batch], tf.int32),

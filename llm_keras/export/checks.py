@@ -79,13 +79,15 @@ def texts_fit(tokens: Tensor, context_length: int) -> list[tf.Operation]:
 
 def settings_valid(inputs: Mapping[str, Tensor]) -> list[tf.Operation]:
     """The sampling settings lie in their ranges; NaN never does."""
-    temperature, top_k, top_p = inputs["temperature"], inputs["top_k"], inputs["top_p"]
+    temperature, top_k = inputs["temperature"], inputs["top_k"]
+    top_p, min_p = inputs["top_p"], inputs["min_p"]
     penalty, limit = inputs["repetition_penalty"], inputs["max_new_tokens"]
     finite = tf.math.is_finite
     expected = {
         "temperature": (finite(temperature) & (temperature >= 0), "a number >= 0"),
         "top_k": (top_k >= 0, "0 for all tokens, or more"),
         "top_p": ((top_p > 0) & (top_p <= 1), "a number above 0 and at most 1"),
+        "min_p": ((min_p >= 0) & (min_p < 1), "0 for all tokens, or a number below 1"),
         "repetition_penalty": (finite(penalty) & (penalty > 0), "a number above 0"),
         "max_new_tokens": (limit >= 1, "at least 1"),
     }

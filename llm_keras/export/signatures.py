@@ -30,6 +30,7 @@ SETTINGS = (
     tf.TensorSpec([None], tf.float32, "temperature"),
     tf.TensorSpec([None], tf.int32, "top_k"),
     tf.TensorSpec([None], tf.float32, "top_p"),
+    tf.TensorSpec([None], tf.float32, "min_p"),
     tf.TensorSpec([None], tf.float32, "repetition_penalty"),
     tf.TensorSpec([None], tf.int32, "max_new_tokens"),
     tf.TensorSpec([None], tf.int32, "seed"),
@@ -91,6 +92,7 @@ class Servable(tf.Module):
         temperature: Tensor,
         top_k: Tensor,
         top_p: Tensor,
+        min_p: Tensor,
         repetition_penalty: Tensor,
         max_new_tokens: Tensor,
         seed: Tensor,
@@ -106,6 +108,7 @@ class Servable(tf.Module):
             temperature: float32 [B], 0 takes the most probable token.
             top_k: int32 [B], 0 keeps all tokens.
             top_p: float32 [B], 1 keeps all tokens.
+            min_p: float32 [B], 0 keeps all tokens.
             repetition_penalty: float32 [B], 1 for none.
             max_new_tokens: int32 [B].
             seed: int32 [B].
@@ -122,6 +125,7 @@ class Servable(tf.Module):
             "temperature": temperature,
             "top_k": top_k,
             "top_p": top_p,
+            "min_p": min_p,
             "repetition_penalty": repetition_penalty,
             "max_new_tokens": max_new_tokens,
         }
@@ -132,7 +136,7 @@ class Servable(tf.Module):
         with tf.control_dependencies(valid):  # no work, and no other error, before the checks
             text = tf.identity(text)
             stop = tf.concat([stop, tf.fill([tf.shape(text)[0], 1], "")], axis=1)
-        sampling = Sampling(temperature, top_k, top_p, repetition_penalty, seed)
+        sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty, seed)
         return self._continue(text, max_new_tokens, sampling, stop)._asdict()
 
     def score(self, text: Tensor) -> Outputs:

@@ -34,6 +34,7 @@ def requests(context_length: int) -> dict[str, Request]:
         "temperature": np.ones([1], "float32"),
         "top_k": np.array([2], "int32"),
         "top_p": np.array([0.5], "float32"),
+        "min_p": np.array([0.1], "float32"),
         "repetition_penalty": np.array([1.1], "float32"),
         "max_new_tokens": np.array([2], "int32"),
         "seed": np.zeros([1], "int32"),

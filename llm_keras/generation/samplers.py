@@ -31,12 +31,13 @@ class Sampling(NamedTuple):
     temperature: Tensor  #: float32 >= 0; 0 takes the most probable token.
     top_k: Tensor  #: int32 >= 0; 0 keeps all tokens.
     top_p: Tensor  #: float32 in (0, 1]; 1 keeps all tokens.
+    min_p: Tensor  #: float32 in [0, 1); 0 keeps all tokens.
     repetition_penalty: Tensor  #: float32 > 0; 1 changes nothing.
     seed: Tensor  #: int32, any value.
 
 
 def choose(logits: Tensor, history: Tensor, position: Tensor, sampling: Sampling) -> Tensor:
-    """The next token of each row: penalty, temperature, top-k, top-p, draw.
+    """The next token of each row: penalty, temperature, top-k, top-p, min-p, draw.
 
     A step that no row asks for costs nothing: sorting is skipped for a greedy batch.
 
@@ -62,6 +63,7 @@ def choose(logits: Tensor, history: Tensor, position: Tensor, sampling: Sampling
         kept = scale_by_temperature(logits, sampling.temperature)
         kept = tf.cond(tf.reduce_any(top_k > 0), lambda: keep_top_k(kept, top_k), lambda: kept)
         kept = tf.cond(tf.reduce_any(top_p < 1), lambda: keep_top_p(kept, top_p), lambda: kept)
+        kept = keep_min_p(kept, sampling.min_p)
         drawn = draw(kept, row_random.uniform(sampling.seed, position))
         return tf.where(sampled, drawn, most_probable(logits))
 
@@ -153,6 +155,24 @@ def keep_top_p(logits: Tensor, p: Tensor) -> Tensor:
         lambda: last_kept(vocabulary_size)[0],
     )
     return _keep_from(logits, tf.where(p < 1, last, -float("inf")))
+
+
+def keep_min_p(logits: Tensor, p: Tensor) -> Tensor:
+    """Keeps tokens at least `p` times as probable as the most probable one.
+
+    ``x >= max(x) + log(p)``; the others become -inf.
+
+    Args:
+        logits: float32 [B, V].
+        p: float32 [B]; 0 keeps all, 1 the most probable only.
+
+    Returns:
+        float32 [B, V].
+
+    References:
+        Nguyen et al. 2024, section 3.
+    """
+    return _keep_from(logits, tf.reduce_max(logits, axis=-1) + tf.math.log(p))
 
 
 def draw(logits: Tensor, uniform: Tensor) -> Tensor:

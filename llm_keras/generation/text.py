@@ -131,6 +131,7 @@ def same_for_all(settings: config.Generation, rows: Tensor, seed: int = 0) -> Sa
         temperature=tf.fill([rows], tf.constant(settings.temperature, tf.float32)),
         top_k=tf.fill([rows], settings.top_k),
         top_p=tf.fill([rows], tf.constant(settings.top_p, tf.float32)),
+        min_p=tf.fill([rows], tf.constant(settings.min_p, tf.float32)),
         repetition_penalty=tf.fill([rows], tf.constant(settings.repetition_penalty, tf.float32)),
         seed=tf.fill([rows], seed),
     )

@@ -9,7 +9,7 @@ from llm_keras.generation import generate_text
 CONTEXT = 40
 PROMPTS = ["Fellow-Citizens", "", "\u00e9\u6f22 and \U0001f600"]
 STRINGS = {"text", "stop"}
-FLOATS = {"temperature", "top_p", "repetition_penalty"}
+FLOATS = {"temperature", "top_p", "min_p", "repetition_penalty"}
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +33,8 @@ def generate(call):
 
     def run(text, **changes):
         rows = len(text)
-        same = {"temperature": 0, "top_k": 0, "top_p": 1, "repetition_penalty": 1, "seed": 0}
-        same["max_new_tokens"] = 6
+        same = {"temperature": 0, "top_k": 0, "top_p": 1, "min_p": 0, "repetition_penalty": 1}
+        same |= {"seed": 0, "max_new_tokens": 6}
         inputs = {name: [value] * rows for name, value in same.items()}
         stop = np.empty([rows, 0], object)
         return call("generate", **{"text": text, "stop": stop, **inputs, **changes})
@@ -193,6 +193,7 @@ def test_new_tokens_end_at_the_context(generate):
         ({"temperature": [float("inf"), 0]}, "row 0: temperature is inf, expected a number >= 0"),
         ({"top_p": [1, 0]}, "row 1: top_p is 0, expected a number above 0 and at most 1"),
         ({"top_p": [1, 1.5]}, "row 1: top_p is 1.5, expected a number above 0 and at most 1"),
+        ({"min_p": [0, 1]}, "row 1: min_p is 1, expected 0 for all tokens, or a number below 1"),
         ({"top_k": [-3, 0]}, "row 0: top_k is -3, expected 0 for all tokens, or more"),
         ({"max_new_tokens": [5, 0]}, "row 1: max_new_tokens is 0, expected at least 1"),
         (

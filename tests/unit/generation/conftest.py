@@ -19,7 +19,7 @@ NUMBERS = tf.TensorSpec([None], tf.int32)
 SIGNATURE = [
     STRINGS,
     NUMBERS,
-    Sampling(FLOATS, NUMBERS, FLOATS, FLOATS, NUMBERS),
+    Sampling(FLOATS, NUMBERS, FLOATS, FLOATS, FLOATS, NUMBERS),
     tf.TensorSpec([None, 1], tf.string),
 ]
 

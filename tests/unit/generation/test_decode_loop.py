@@ -67,6 +67,7 @@ def sampling(rows, temperature=0.0, penalty=1.0, seed=0):
         tf.fill([rows], temperature),
         tf.fill([rows], 0),
         tf.fill([rows], 1.0),
+        tf.fill([rows], 0.0),
         tf.fill([rows], penalty),
         tf.broadcast_to(tf.constant(seed, tf.int32), [rows]),
     )

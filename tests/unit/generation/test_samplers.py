@@ -25,7 +25,8 @@ def kept(masked) -> list[set[int]]:
 def settings(rows: int, **changes) -> samplers.Sampling:
     """Plain sampling at temperature 1, with some fields set."""
     fields = {
-        "temperature": 1.0, "top_k": 0, "top_p": 1.0, "repetition_penalty": 1.0, "seed": 0,
+        "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0,
+        "seed": 0,
     } | changes  # fmt: skip
     return samplers.Sampling(
         **{
@@ -58,6 +59,17 @@ def test_top_p_keeps_the_smallest_nucleus(logits, candidates, monkeypatch):
         size = int(np.searchsorted(np.cumsum(probability[order]), p_row)) + 1
         last = -np.inf if p_row == 1 else row[order[min(size, V) - 1]]
         assert found == set(np.flatnonzero((row >= last) & np.isfinite(row)).tolist())
+
+
+def test_min_p_is_relative_to_the_most_probable(logits):
+    """Kept is what NumPy's softmax makes at least p times as probable as the best."""
+    p = [0.0, 0.01, 0.1, 0.5, 0.99, 1.0]
+    result = kept(samplers.keep_min_p(tf.constant(logits), tf.constant(p)))
+    for row, p_row, found in zip(logits.astype("float64"), p, result, strict=True):
+        probability = np.exp(row) / np.exp(row).sum()
+        expected = (probability >= p_row * probability.max() * (1 - 1e-6)) & (probability > 0)
+        assert found == set(np.flatnonzero(expected).tolist())
+    assert len(result[1]) > len(result[3]) > 0
 
 
 def test_temperature_divides_the_distances(logits):
@@ -108,12 +120,13 @@ def test_draw_never_hits_a_forbidden_token(uniform):
 
 
 def test_a_row_chooses_the_same_alone_and_among_others(logits):
-    """Greedy, plain, top-k, top-p and penalised rows in one batch, then each on its own."""
+    """Greedy, plain, top-k, top-p, min-p and penalised rows in one batch, then each on its own."""
     mixed = settings(
         6,
         temperature=[0.0, 1.0, 0.7, 1.3, 1.0, 2.0],
         top_k=[3, 0, 5, 0, 2, 0],
         top_p=[0.5, 1.0, 1.0, 0.8, 0.9, 1.0],
+        min_p=[0.5, 0.0, 0.1, 0.0, 0.05, 0.2],
         repetition_penalty=[1.0, 1.0, 1.0, 1.0, 1.5, 1.0],
         seed=[1, 2, 3, 4, 5, 6],
     )

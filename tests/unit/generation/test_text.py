@@ -9,7 +9,7 @@ from llm_keras.generation import generate_text
 
 PROMPTS = ["Fellow-Citizens of the Senate", "", "It is with", "\u00e9\u6f22 "]
 GREEDY = config.Generation(max_new_tokens=12, temperature=0)
-SAMPLED = config.Generation(max_new_tokens=20, temperature=1.2, top_k=40, top_p=0.9)
+SAMPLED = config.Generation(max_new_tokens=20, temperature=1.2, top_k=40, top_p=0.9, min_p=0.01)
 KINDS = {
     "rotary": {},
     "learned": {"positions": "learned", "normalization": "layer_norm", "activation": "gelu"},
