@@ -63,6 +63,11 @@ class RunFolder:
         return imported if imported.exists() else self.root / "tokenizer" / "tokenizer.model"
 
     @property
+    def tokenizer_about(self) -> Path:
+        """How a tokenizer was trained here, and how long its tokens are."""
+        return self.root / "tokenizer" / "about.json"
+
+    @property
     def checkpoints(self) -> Path:
         """One folder for each kept step, complete or absent."""
         return self.root / "checkpoints"

@@ -50,7 +50,7 @@ def _curated(folder: RunFolder) -> str:
 
 
 def _tokenizer(folder: RunFolder) -> str:
-    about = read_json(folder.tokenizer_model.with_suffix(".json"))
+    about = read_json(folder.tokenizer_about)
     if about is None:
         return ""
     settings = about["settings"]

@@ -55,3 +55,8 @@ class InGraphTokenizer(tf.Module):
             string [B], valid UTF-8: special pieces give nothing, bytes that are no UTF-8 U+FFFD.
         """
         return self._tokenizer.detokenize(ids)
+
+
+def load(model: bytes) -> InGraphTokenizer:
+    """The twin of `tokenizers.load(model)`: a `tf.Module` that a SavedModel can hold."""
+    return InGraphTokenizer(model)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 # Fields of ModelProto, of its NormalizerSpec, TrainerSpec and SentencePiece.
 PIECES, TRAINER, NORMALIZER, DENORMALIZER = 1, 2, 3, 5
-RULE_FILE = 6
+RULES, RULE_FILE = 2, 6
 MODEL_TYPE, UNIGRAM = 3, 1
 TEXT, SCORE, TYPE = 1, 2, 3
 NORMAL, USER_DEFINED = 1, 4
@@ -51,6 +51,16 @@ def is_unigram(model: bytes) -> bool:
     assert isinstance(trainer, bytes)
     kinds = [field.value for field in _fields(trainer) if field.number == MODEL_TYPE]
     return not kinds or kinds[-1] == UNIGRAM
+
+
+def is_escaped(model: bytes) -> bool:
+    """Whether the model has rules on the way out, as `escapes` gives to those trained here."""
+    return any(
+        field.number == DENORMALIZER
+        and isinstance(field.value, bytes)
+        and any(inner.number == RULES and inner.value for inner in _fields(field.value))
+        for field in _fields(model)
+    )
 
 
 def user_symbols(model: bytes) -> list[str]:

@@ -12,36 +12,43 @@ import sentencepiece
 from llm_keras.errors import UserError
 from llm_keras.tokenizers import segments
 
-#: Ids of the special pieces, the same in every model that `train_tokenizer` makes.
+#: Ids of the special pieces in every model that `train_tokenizer` makes.
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = range(4)
+#: The user symbol that stands for a token to be guessed.
+MASK = "<mask>"
+#: How a piece writes a space.
+SPACE = "\u2581"
 
 
 class SentencePieceTokenizer:
-    """Turns text into ids and back without losing anything.
+    """Turns text into ids and back, with a SentencePiece model.
 
     No text ever becomes a special id: a literal `<s>` in a document is three characters like any
-    others. Nothing is normalised or stripped, so `decode(encode(text)) == text`, and what has no
-    piece of its own becomes UTF-8 byte pieces. `llm_keras.tokenizers.in_graph` is the twin of this
-    class in TensorFlow; both give the same ids and the same text for everything.
+    others. Models that `train_tokenizer` made lose nothing: nothing is normalised or stripped, so
+    `decode(encode(text)) == text`, and what has no piece of its own becomes UTF-8 byte pieces.
+    Models from elsewhere do to text what their file says (T5 and Llama put a space in front and
+    take it away again, T5 knows no NFKC variants). `llm_keras.tokenizers.in_graph` is the twin of
+    this class in TensorFlow; both give the same ids and the same text.
 
     Args:
         model: The content of a `tokenizer.model` file, or its path.
 
     Raises:
-        UserError: The file is missing, is no SentencePiece model, or has other special ids.
+        UserError: The file is missing, is no SentencePiece model, or has no end of text.
     """
-
-    pad_id, unk_id, bos_id, eos_id = PAD_ID, UNK_ID, BOS_ID, EOS_ID
 
     def __init__(self, model: bytes | str | Path) -> None:
         self.model, name = _content(model)
         self._processor = processor = _processor(self.model, name)
-        found = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
-        if found != (PAD_ID, UNK_ID, BOS_ID, EOS_ID):
-            raise UserError(
-                f"{name}: expected pad, unk, bos, eos to be the ids 0, 1, 2, 3, found"
-                f" {', '.join(map(str, found))}; train it with `llm-keras tokenizer`"
-            )
+        if processor.eos_id() < 0:
+            raise UserError(f"{name}: has no piece that ends a text (eos), which generation needs")
+        self.eos_id: int = processor.eos_id()
+        self.unk_id: int = processor.unk_id()
+        self.pad_id: int = processor.pad_id() if processor.pad_id() >= 0 else self.eos_id
+        self.adds_bos: bool = processor.bos_id() >= 0
+        self.bos_id: int = processor.bos_id() if self.adds_bos else self.pad_id
+        mask = processor.piece_to_id(MASK)
+        self.mask_id: int | None = None if mask == self.unk_id else mask
         self._expressions = [re.compile(pattern) for pattern in segments.patterns(self.model)]
 
     def __reduce__(self) -> tuple[type[SentencePieceTokenizer], tuple[bytes]]:
@@ -92,6 +99,18 @@ class SentencePieceTokenizer:
     def piece(self, token_id: int) -> str:
         """The piece behind an id, as SentencePiece writes it (U+2581 for a space), to look at."""
         return str(self._processor.id_to_piece(token_id))
+
+    def piece_bytes(self) -> list[bytes]:
+        """The bytes that each id adds to the text, escaped as the model's rules say."""
+        return [self._spelt(token_id) for token_id in range(self.vocabulary_size)]
+
+    def _spelt(self, token_id: int) -> bytes:
+        processor, piece = self._processor, self.piece(token_id)
+        if processor.is_control(token_id) or processor.is_unknown(token_id):
+            return b""
+        if processor.is_byte(token_id):
+            return bytes([int(piece[len("<0x") : -len(">")], base=16)])
+        return piece.replace(SPACE, " ").encode()
 
 
 def _content(model: bytes | str | Path) -> tuple[bytes, str]:

@@ -34,7 +34,7 @@ MEASURED_BYTES = 2_000_000
 
 
 def train_tokenizer(run: Run, folder: RunFolder) -> None:
-    """Writes `tokenizer/tokenizer.model` and, beside it, `tokenizer.json` about it.
+    """Writes `tokenizer/tokenizer.model` and, beside it, `about.json`.
 
     The model is a function of the documents and of `run.tokenizer`: the same bytes on every run.
     Both files are complete or absent.
@@ -53,9 +53,9 @@ def train_tokenizer(run: Run, folder: RunFolder) -> None:
     target = folder.tokenizer_model
     target.parent.mkdir(parents=True, exist_ok=True)
     about = describe(model, text, settings)
-    target.with_suffix(".json").unlink(missing_ok=True)
+    folder.tokenizer_about.unlink(missing_ok=True)
     _write(target, model)
-    _write(target.with_suffix(".json"), json.dumps(about, indent=1).encode() + b"\n")
+    _write(folder.tokenizer_about, json.dumps(about, indent=1).encode() + b"\n")
 
 
 def train(texts: Sequence[str], settings: Tokenizer) -> bytes:
@@ -92,7 +92,7 @@ def train(texts: Sequence[str], settings: Tokenizer) -> bytes:
 
 
 def describe(model: bytes, text: sample.Sample, settings: Tokenizer) -> dict[str, object]:
-    """What `tokenizer.json` says: identity, settings, sample, and the length of a token."""
+    """What `about.json` says: identity, settings, sample, and the length of a token."""
     return {
         "format": 1,
         "sha256": hashlib.sha256(model).hexdigest(),

@@ -165,7 +165,7 @@ def _document(document: Facts) -> Html:
 def tokenizer(facts: RunFacts) -> Html:
     """The section about the vocabulary: bytes a token, and a sentence cut into pieces."""
     path = facts.folder.tokenizer_model
-    about = read_json(path.with_suffix(".json"))
+    about = read_json(facts.folder.tokenizer_about)
     if about is None or not path.exists():
         return section("Tokenizer", missing("No tokenizer yet:", "llm-keras tokenizer"))
     settings = about["settings"]

@@ -1,13 +1,16 @@
 """Encoding loses nothing, makes no special ids, and takes time in proportion to the text."""
 
+import io
 import pickle
 import random
 import time
 
 import pytest
+import sentencepiece
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from llm_keras import tokenizers
 from llm_keras.config import Tokenizer
 from llm_keras.errors import UserError
 from llm_keras.tokenizers import SentencePieceTokenizer, escapes
@@ -119,20 +122,57 @@ def test_a_model_cut_in_the_middle_is_refused(tokenizer):
         SentencePieceTokenizer(cut)
 
 
-def test_a_model_with_other_special_ids_is_refused(addresses):
-    import io
-
-    import sentencepiece
-
+def from_elsewhere(texts, **settings):
+    """A model as SentencePiece makes it when nobody says more."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.Train(
-        sentence_iterator=iter(addresses[0].split(". ")),
+        sentence_iterator=iter(texts[0].split(". ")),
         model_writer=model,
-        vocab_size=300,
+        vocab_size=400,
         minloglevel=2,
+        **settings,
     )
-    with pytest.raises(UserError, match="to be the ids 0, 1, 2, 3, found -1, 0, 1, 2"):
-        SentencePieceTokenizer(model.getvalue())
+    return model.getvalue()
+
+
+def test_special_ids_are_those_of_the_model(addresses):
+    """Llama has no pad, and eos takes its place; T5 has no bos, and pad takes its place."""
+    llama = tokenizers.load(from_elsewhere(addresses))
+    assert (llama.unk_id, llama.bos_id, llama.eos_id, llama.pad_id) == (0, 1, 2, 2)
+    assert llama.adds_bos
+    t5 = tokenizers.load(from_elsewhere(addresses, pad_id=0, eos_id=1, unk_id=2, bos_id=-1))
+    assert (t5.pad_id, t5.eos_id, t5.unk_id, t5.bos_id) == (0, 1, 2, 0)
+    assert not t5.adds_bos
+
+
+def test_a_model_without_an_end_is_refused(addresses):
+    with pytest.raises(UserError, match="has no piece that ends a text"):
+        tokenizers.load(from_elsewhere(addresses, eos_id=-1))
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_a_model_from_elsewhere_is_read_as_its_library_reads_it(addresses, kind):
+    """Unigram text is not cut: the space in front of a text would stand in front of each part."""
+    model = from_elsewhere(addresses, model_type=kind, user_defined_symbols=["<sep>"])
+    library = sentencepiece.SentencePieceProcessor(model_proto=model)
+    for text in ["", "two words", "  A <sep> b\u2581c \ufb01 ", *addresses[0].split("\n")[:20]]:
+        assert tokenizers.load(model).encode(text) == library.encode(text)
+
+
+def test_the_mask_is_a_user_symbol(addresses, tokenizer):
+    masked = Tokenizer(vocabulary_size=400, user_symbols=("<mask>",))
+    assert SentencePieceTokenizer(train(addresses[:1], masked)).mask_id == 4
+    assert tokenizer.mask_id is None
+
+
+def test_piece_bytes_spell_the_text(tokenizer):
+    """Special pieces are empty, the 256 byte pieces are all there."""
+    pieces = tokenizer.piece_bytes()
+    assert len(pieces) == tokenizer.vocabulary_size
+    assert pieces[:4] == [b""] * 4
+    assert {bytes([value]) for value in range(256)} <= set(pieces)
+    text = "The Congress,  twice\n\t\u00e9\u6f22\U0001f600<s>\0"
+    assert b"".join(pieces[number] for number in tokenizer.encode(text)) == text.encode()
 
 
 @given(st.text(st.sampled_from("a\u2581\ufdd0\ufdd1\ufdd2")))

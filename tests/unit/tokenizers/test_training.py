@@ -161,7 +161,7 @@ def test_a_kill_while_writing_leaves_no_half_vocabulary(addresses, make_folder, 
     ]
     train_tokenizer(make_run(), folder)
     assert sorted(path.name for path in folder.tokenizer_model.parent.iterdir()) == [
-        "tokenizer.json",
+        "about.json",
         "tokenizer.model",
     ]
 
@@ -204,7 +204,7 @@ def test_symbols_that_cannot_be_one_piece_are_refused_before_anything_runs(
 def test_the_description_fits_the_model(addresses, make_folder, make_run):
     folder = make_folder(addresses)
     train_tokenizer(make_run(sample_bytes=10_000), folder)
-    about = json.loads(folder.tokenizer_model.with_suffix(".json").read_text())
+    about = json.loads(folder.tokenizer_about.read_text())
     tokenizer = SentencePieceTokenizer(folder.tokenizer_model)
     text = "".join(sample.take(sample.read_texts(folder.documents), 10_000).texts)
     assert about["sha256"] == tokenizer.sha256
