@@ -46,7 +46,7 @@ def export(folder: Path) -> None:
         normalization="layer_norm",
         use_bias=True,
     )
-    network = models.build_causal_lm(shape, vocabulary_size=VOCABULARY, sequence_length=CONTEXT)
+    network = models.build_model(shape, vocabulary_size=VOCABULARY, sequence_length=CONTEXT)
     texts = [path.read_text(encoding="utf-8") for path in sorted(EXAMPLES.glob("*.txt"))]
     tokenizer = folder / "tokenizer.model"
     tokenizer.write_bytes(train(texts, config.Tokenizer(vocabulary_size=VOCABULARY)))

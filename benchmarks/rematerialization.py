@@ -37,7 +37,7 @@ def measure(case: str, shape: argparse.Namespace) -> dict[str, float]:
         num_query_heads=shape.hidden // 64,
         dropout=0.1,
     )
-    network = models.build_causal_lm(settings, vocabulary_size=4096, sequence_length=shape.length)
+    network = models.build_model(settings, vocabulary_size=4096, sequence_length=shape.length)
     if case == "block":
         network.block_call = rematerialization.recompute_block
     trainer = Trainer(network)

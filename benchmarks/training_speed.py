@@ -44,7 +44,7 @@ def ours(precision: str) -> Callable[[], float]:
         attention_block_length=CONTEXT // 2,
     )
     policy = "float32" if precision == "float32" else "mixed_bfloat16"
-    network = models.build_causal_lm(
+    network = models.build_model(
         shape, vocabulary_size=VOCABULARY, sequence_length=CONTEXT, dtype_policy=policy
     )
     trainer = Trainer(network)

@@ -26,7 +26,7 @@ def rows(seed: int, count: int) -> tf.data.Dataset:
 
 
 shape = config.Model(num_layers=1, hidden_dim=64, intermediate_dim=128, num_query_heads=4)
-network = models.build_causal_lm(shape, vocabulary_size=VOCABULARY, sequence_length=LENGTH, seed=0)
+network = models.build_model(shape, vocabulary_size=VOCABULARY, sequence_length=LENGTH, seed=0)
 trainer = Trainer(network, gradient_accumulation_steps=2)
 trainer.compile(keras.optimizers.AdamW(1e-2, weight_decay=0.01, global_clipnorm=1.0))
 trainer.fit(

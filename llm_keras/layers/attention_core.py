@@ -6,82 +6,113 @@ that share one key-value head, H features of a head.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
+from llm_keras.layers.masks import RowMask
 from llm_keras.layers.shapes import sizes
 
-#: Added to a score that must not count: far below any score, finite in float32.
-MASKED = -1e9
+#: Rows up to this length keep their attention weights for the backward pass. Of longer ones each
+#: block of queries makes them again, so that no [T, S] matrix a head is ever kept.
+KEPT_LENGTH = 1024
+#: Queries at once in longer rows, where nobody says otherwise.
+LONG_BLOCK = 512
+
+Mask = tf.Tensor | RowMask
 
 
-def causal_mask(length: int | tf.Tensor) -> tf.Tensor:
-    """Additive float32 [1, T, T]: 0 where the key is not after the query, else `MASKED`."""
-    position = tf.range(length)
-    return additive(position[None, :] <= position[:, None])[None]
+@dataclass(frozen=True)
+class Scoring:
+    """How a query and a key make a score.
 
+    ``score = cap(scale * query . key)`` with ``cap(s) = logit_cap * tanh(s / logit_cap)``.
 
-def segment_mask(segments: tf.Tensor) -> tf.Tensor:
-    """Additive float32 [B, T, T]: `causal_mask` that also keeps packed documents apart.
+    Attributes:
+        scale: None: ``1 / sqrt(H)``.
+        logit_cap: None: scores stay as they are.
 
-    Args:
-        segments: int32 [B, T]; a query sees keys of its own segment only. Segment 0, the filling,
-            sees itself, which keeps every softmax finite; the loss does not count it.
+    References:
+        Vaswani et al. 2017, section 3.2.1; the cap: Gemma Team 2024, section 2.
     """
-    position = tf.range(sizes(segments)[1])
-    causal = position[None, :] <= position[:, None]
-    return additive(causal & (segments[:, :, None] == segments[:, None, :]))
+
+    scale: float | None = None
+    logit_cap: float | None = None
+
+    def scaled(self, query: tf.Tensor) -> tf.Tensor:
+        """Queries [..., H] times the scale, so that fewer numbers are multiplied."""
+        return query * (query.shape[-1] ** -0.5 if self.scale is None else self.scale)
+
+    def capped(self, scores: tf.Tensor) -> tf.Tensor:
+        """Float32 scores of any shape, limited."""
+        if self.logit_cap is None:
+            return scores
+        return self.logit_cap * tf.tanh(scores / self.logit_cap)
 
 
-def additive(seen: tf.Tensor) -> tf.Tensor:
-    """Float32 of the same shape: 0 where a key is seen, else `MASKED`."""
-    return tf.where(seen, 0.0, MASKED)
+PLAIN = Scoring()
 
 
 def attend(
     query: tf.Tensor,
     key: tf.Tensor,
     value: tf.Tensor,
-    mask: tf.Tensor,
+    mask: Mask,
     block_length: int | None = None,
+    scoring: Scoring = PLAIN,
 ) -> tf.Tensor:
     """Scaled dot-product attention with grouped heads.
 
-    ``softmax(query @ key.T / sqrt(H) + mask) @ value``, the softmax in float32.
+    ``softmax(score(query, key) + mask) @ value``, the softmax in float32.
 
     Heads that share keys stand below each other in one product [G T, H] @ [H, S], so that keys are
-    never repeated. With `block_length`, queries are taken in blocks, and each block sees only the
-    keys up to its own end: what a causal mask hides anyway is, about half of it, not computed.
+    never repeated. Queries may be taken in blocks; with a `RowMask` each block sees only the keys
+    in its reach: what a causal mask hides anyway is, about half of it, not computed.
 
     Args:
         query: float [B, T, N, H].
         key: float [B, S, K, H].
         value: float [B, S, K, H].
-        mask: float32, additive, [B or 1, T, S].
-        block_length: Queries at once, where T = S is known and a multiple. None: all at once.
+        mask: What is added to the scores, see `masks`: float32 [B or 1, N or 1, T or 1, S], or a
+            `RowMask`, which is never made whole where queries are taken in blocks.
+        block_length: Queries at once, where T is known; None: all, or `LONG_BLOCK` in rows that
+            are longer than `KEPT_LENGTH`.
+        scoring: Scale and cap of the scores.
 
     Returns:
         float [B, T, N, H], the dtype of `query`.
 
     References:
-        Vaswani et al. 2017, section 3.2.1; grouped heads: Ainslie et al. 2023, section 2.2.
+        Vaswani et al. 2017, section 3.2.1; grouped heads: Ainslie et al. 2023, section 2.2; blocks
+        that are computed again: Rabe and Staats 2021, section 3.
     """
     batch, length, heads, width = sizes(query)
     shared = key.shape[2]
-    query = tf.reshape(query * width**-0.5, [batch, length, shared, heads // shared, width])
+    query = tf.reshape(scoring.scaled(query), [batch, length, shared, heads // shared, width])
     query = tf.transpose(query, [0, 2, 3, 1, 4])  # [B, K, G, T, H]
     key = tf.transpose(key, [0, 2, 1, 3])  # [B, K, S, H]
     value = tf.transpose(value, [0, 2, 1, 3])
-    mask = mask[:, None, None]  # [B, 1, 1, T, S]
     # A length that is not known while the graph is made, as in a SavedModel, is not cut.
-    if block_length is None or not isinstance(length, int) or length % block_length:
-        attended = _attend(query, key, value, mask)
+    is_long = isinstance(length, int) and length > KEPT_LENGTH
+    if block_length is None and is_long:
+        block_length = LONG_BLOCK
+    if block_length is None or not isinstance(length, int):
+        whole = mask.whole() if isinstance(mask, RowMask) else mask
+        attended = _attend(query, key, value, whole, scoring)
     else:
-        attended = _attend_in_blocks(query, key, value, mask, block_length)
+        attended = _attend_in_blocks(query, key, value, mask, block_length, scoring, is_long)
     return tf.reshape(tf.transpose(attended, [0, 3, 1, 2, 4]), [batch, length, heads, width])
 
 
-def attend_one(query: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+def attend_one(
+    query: tf.Tensor,
+    keys: tf.Tensor,
+    values: tf.Tensor,
+    mask: tf.Tensor,
+    scoring: Scoring = PLAIN,
+) -> tf.Tensor:
     """`attend` for one query a row, as generation asks it token after token.
 
     Keys stay as the cache holds them, all heads in a row: each query head is laid into a row of
@@ -92,7 +123,8 @@ def attend_one(query: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, mask: tf.Te
         query: float [B, N, H].
         keys: float [B, S, K * H].
         values: float [B, S, K * H].
-        mask: float32, additive, [B or 1, 1, S].
+        mask: float32, additive, [B or 1, N or 1, 1, S].
+        scoring: Scale and cap of the scores.
 
     Returns:
         float [B, N, H].
@@ -101,31 +133,88 @@ def attend_one(query: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, mask: tf.Te
     shared = keys.shape[2] // width
     # [N, K, 1]: which keys' place a query head has.
     place = tf.constant(np.eye(shared).repeat(heads // shared, axis=0)[:, :, None], query.dtype)
-    laid = tf.reshape((query * width**-0.5)[:, :, None, :] * place, [-1, heads, shared * width])
-    scores = tf.cast(tf.matmul(laid, keys, transpose_b=True), tf.float32) + mask
-    mixed = tf.matmul(tf.cast(tf.nn.softmax(scores), values.dtype), values)  # [B, N, K * H]
+    laid = tf.reshape(scoring.scaled(query)[:, :, None, :] * place, [-1, heads, shared * width])
+    scores = scoring.capped(tf.cast(tf.matmul(laid, keys, transpose_b=True), tf.float32))
+    weights = tf.nn.softmax(scores + tf.squeeze(mask, axis=2))
+    mixed = tf.matmul(tf.cast(weights, values.dtype), values)  # [B, N, K * H]
     return tf.reduce_sum(tf.reshape(mixed, [-1, heads, shared, width]) * place, axis=2)
 
 
 def _attend_in_blocks(
-    query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, mask: tf.Tensor, block_length: int
+    query: tf.Tensor,
+    key: tf.Tensor,
+    value: tf.Tensor,
+    mask: Mask,
+    block_length: int,
+    scoring: Scoring,
+    recompute: bool,
 ) -> tf.Tensor:
+    length, keys_end = query.shape[3], sizes(key)[2]
     blocks = []
-    for index, part in enumerate(tf.split(query, query.shape[3] // block_length, axis=3)):
-        end = (index + 1) * block_length
+    for first in range(0, length, block_length):
+        end = min(first + block_length, length)
+        reach = mask.keys_seen(first, end) if isinstance(mask, RowMask) else (0, keys_end)
         # Slices, whose gradient is cheaper than that of an index.
-        seen_keys, seen_values = (tf.slice(x, [0] * 4, [-1, -1, end, -1]) for x in (key, value))
-        shown = mask[..., end - block_length : end, :end]
-        blocks.append(_attend(part, seen_keys, seen_values, shown))
+        parts = [_places(query, 3, first, end)]
+        parts += [_places(x, 2, *reach) for x in (key, value)]
+        block = _Block(mask, (first, end), reach, scoring)
+        blocks.append(block.recomputed(*parts) if recompute else block(*parts))
     return tf.concat(blocks, axis=3)
 
 
-def _attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+@dataclass(frozen=True)
+class _Block:
+    """Some queries on the keys in their reach."""
+
+    mask: Mask
+    queries: tuple[int, int]
+    keys: tuple[int, int | tf.Tensor]
+    scoring: Scoring
+
+    def __call__(self, *parts: tf.Tensor) -> tf.Tensor:
+        """Of queries [B, K, G, t, H], keys and values [B, K, s, H], and what `_learned` gives."""
+        *qkv, mask = parts if len(parts) == 4 else (*parts, self._learned())
+        if isinstance(self.mask, RowMask):
+            rows = RowMask(**{**vars(self.mask), "distance_bias": mask})
+            added = rows.block(*self.queries, *self.keys)
+        else:
+            added = mask if mask.shape[2] == 1 else _places(mask, 2, *self.queries)
+        return _attend(*qkv, added, self.scoring)
+
+    def recomputed(self, *parts: tf.Tensor) -> tf.Tensor:
+        """The same; nothing between its arguments and its result is kept for the gradient."""
+        learned = self._learned()
+        more = () if learned is None else (learned,)
+        return tf.recompute_grad(self.__call__)(*parts, *more)
+
+    def _learned(self) -> tf.Tensor | None:
+        """What of the mask a gradient may flow to: it must be an argument to be computed again."""
+        return self.mask.distance_bias if isinstance(self.mask, RowMask) else self.mask
+
+
+def _attend(
+    query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, mask: tf.Tensor, scoring: Scoring
+) -> tf.Tensor:
     """Queries [B, K, G, T, H] on keys and values [B, K, S, H]."""
     batch, shared, groups, length, width = sizes(query)
     rows = tf.reshape(query, [batch, shared, groups * length, width])
-    scores = tf.cast(tf.matmul(rows, key, transpose_b=True), tf.float32)
-    scores = tf.reshape(scores, [batch, shared, groups, length, sizes(key)[2]]) + mask
-    weights = tf.cast(tf.nn.softmax(scores), query.dtype)
+    scores = scoring.capped(tf.cast(tf.matmul(rows, key, transpose_b=True), tf.float32))
+    scores = tf.reshape(scores, [batch, shared, groups, length, sizes(key)[2]])
+    weights = tf.cast(tf.nn.softmax(scores + _by_group(mask, shared)), query.dtype)
     weights = tf.reshape(weights, [batch, shared, groups * length, sizes(key)[2]])
     return tf.reshape(tf.matmul(weights, value), [batch, shared, groups, length, width])
+
+
+def _by_group(mask: tf.Tensor, shared: int) -> tf.Tensor:
+    """[B or 1, N or 1, T or 1, S] to [B or 1, K or 1, G or 1, T or 1, S]."""
+    if mask.shape[1] == 1:
+        return mask[:, None]
+    batch, heads, length, keys = sizes(mask)
+    return tf.reshape(mask, [batch, shared, heads // shared, length, keys])
+
+
+def _places(x: tf.Tensor, axis: int, first: int, end: Any) -> tf.Tensor:
+    """`x[first:end]` along one axis."""
+    begin, size = [0] * x.shape.rank, [-1] * x.shape.rank
+    begin[axis], size[axis] = first, end - first
+    return tf.slice(x, begin, size)

@@ -1,7 +1,6 @@
 """Logical dimensions: a variable says once what its axes are; a layout table maps them to a mesh.
 
-The names in use are `vocabulary`, `positions`, `hidden`, `query_heads`, `key_value_heads` and
-`feed_forward`. Nothing else in the layers knows that meshes exist.
+Nothing else in the layers knows that meshes exist.
 """
 
 from __future__ import annotations
@@ -10,7 +9,18 @@ import keras
 
 #: Every name that a variable's axis may carry.
 DIMENSIONS = frozenset(
-    {"vocabulary", "positions", "hidden", "query_heads", "key_value_heads", "feed_forward"}
+    {
+        "vocabulary",
+        "positions",
+        "token_types",
+        "buckets",
+        "hidden",
+        "query_heads",
+        "key_value_heads",
+        "head",
+        "feed_forward",
+        "experts",
+    }
 )
 
 

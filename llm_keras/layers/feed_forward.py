@@ -10,7 +10,9 @@ import tensorflow as tf
 from llm_keras.layers.gelu import gelu
 from llm_keras.layers.linear import Linear
 
-ACTIVATIONS = ("swiglu", "gelu", "gelu_tanh", "relu")
+#: Activations that multiply a second projection of the input, the gate, with the first.
+GATED = {"swiglu": "silu", "geglu": "gelu", "geglu_tanh": "gelu_tanh"}
+ACTIVATIONS = (*GATED, "gelu", "gelu_tanh", "relu")
 
 
 @keras.saving.register_keras_serializable(package="llm_keras")
@@ -18,7 +20,8 @@ class FeedForward(keras.layers.Layer):
     """Widens each position, applies a nonlinearity, and narrows it again.
 
     ``y = f(x W_up) W_down`` with f = relu, gelu (exact, by erf) or gelu_tanh (its approximation);
-    ``y = (silu(x W_gate) * (x W_up)) W_down`` for swiglu, which has one matrix more.
+    ``y = (f(x W_gate) * (x W_up)) W_down`` with f = silu for swiglu, gelu for geglu and gelu_tanh
+    for geglu_tanh, which have one matrix more.
 
     Args:
         intermediate_dim: Width between the projections, F.
@@ -38,8 +41,8 @@ class FeedForward(keras.layers.Layer):
         ValueError: The activation is none of `ACTIVATIONS`.
 
     References:
-        Vaswani et al. 2017, section 3.3; GELU: Hendrycks and Gimpel 2016, section 2; SwiGLU:
-        Shazeer 2020, section 2, equation 6.
+        Vaswani et al. 2017, section 3.3; GELU: Hendrycks and Gimpel 2016, section 2; gates:
+        Shazeer 2020, section 2, equations 5 and 6.
     """
 
     def __init__(
@@ -57,12 +60,12 @@ class FeedForward(keras.layers.Layer):
         self.use_bias = use_bias
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
-        """Makes the projections `up`, `down` and, for swiglu, `gate`."""
+        """Makes the projections `up`, `down` and, for gated activations, `gate`."""
         wide, up = self.intermediate_dim, ("hidden", "feed_forward")
         self.up = self._projection("up", wide, up)
         self.up.build(input_shape)
         self.gate = None
-        if self.activation == "swiglu":
+        if self.activation in GATED:
             self.gate = self._projection("gate", wide, up)
             self.gate.build(input_shape)
         self.down = self._projection("down", input_shape[-1], ("feed_forward", "hidden"))
@@ -70,12 +73,8 @@ class FeedForward(keras.layers.Layer):
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Applies the layer; see the class."""
-        wide = self.up(x)
-        if self.gate is not None:
-            return self.down(tf.nn.silu(self.gate(x)) * wide)
-        if self.activation == "relu":
-            return self.down(tf.nn.relu(wide))
-        return self.down(gelu(wide, approximate=self.activation == "gelu_tanh"))
+        gate = None if self.gate is None else self.gate(x)
+        return self.down(activate(self.activation, self.up(x), gate))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
@@ -88,3 +87,16 @@ class FeedForward(keras.layers.Layer):
 
     def _projection(self, name: str, units: int, dimensions: tuple[str, str]) -> Linear:
         return Linear(units, dimensions, self.use_bias, name=name, dtype=self.dtype_policy)
+
+
+def activate(activation: str, up: tf.Tensor, gate: tf.Tensor | None) -> tf.Tensor:
+    """``f(up)``, or ``f(gate) * up`` for the activations of `GATED`."""
+    function = GATED.get(activation, activation)
+    x = up if gate is None else gate
+    if function == "silu":
+        y = tf.nn.silu(x)
+    elif function == "relu":
+        y = tf.nn.relu(x)
+    else:
+        y = gelu(x, approximate=function == "gelu_tanh")
+    return y if gate is None else y * up

@@ -16,7 +16,7 @@ from llm_keras.layers.shapes import sizes
 class TokenEmbedding(keras.layers.Layer):
     """Looks up one learned vector a token.
 
-    ``y[t] = E[token[t]]``, and as output projection ``logits = x @ E.T``.
+    ``y[t] = scale * E[token[t]]``, and as output projection ``logits = x @ E.T``.
 
     The gradient of the lookup is a dense sum over tokens (`unsorted_segment_sum`): faster than
     `IndexedSlices` when the matrix is tied, because that gradient is dense anyway, and the same on
@@ -25,6 +25,8 @@ class TokenEmbedding(keras.layers.Layer):
     Args:
         vocabulary_size: Tokens.
         hidden_dim: Features of a vector.
+        scale: Factor of the vectors, not of the logits; sqrt(hidden_dim) makes vectors whose
+            entries start small comparable with sines. Default 1.
         embeddings_initializer: A Keras initializer; `models.initialization` sets weights anew.
 
     Call arguments:
@@ -38,19 +40,21 @@ class TokenEmbedding(keras.layers.Layer):
     TensorShape([1, 3, 10])
 
     References:
-        Tying: Press and Wolf 2017, section 2.
+        Tying: Press and Wolf 2017, section 2; scale: Vaswani et al. 2017, section 3.4.
     """
 
     def __init__(
         self,
         vocabulary_size: int,
         hidden_dim: int,
+        scale: float = 1.0,
         embeddings_initializer: Any = "uniform",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.vocabulary_size = vocabulary_size
         self.hidden_dim = hidden_dim
+        self.scale = scale
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
 
     def build(self, input_shape: Any = None) -> None:
@@ -68,7 +72,8 @@ class TokenEmbedding(keras.layers.Layer):
 
     def call(self, tokens: tf.Tensor) -> tf.Tensor:
         """Looks the tokens up; see the class."""
-        return tf.cast(_lookup(tf.convert_to_tensor(self.embeddings), tokens), self.compute_dtype)
+        vectors = _lookup(tf.convert_to_tensor(self.embeddings), tokens)
+        return tf.cast(vectors if self.scale == 1 else vectors * self.scale, self.compute_dtype)
 
     def logits(self, x: tf.Tensor) -> tf.Tensor:
         """Projects float [..., hidden_dim] to float32 [..., vocabulary_size] by the same matrix."""
@@ -83,6 +88,7 @@ class TokenEmbedding(keras.layers.Layer):
             **super().get_config(),
             "vocabulary_size": self.vocabulary_size,
             "hidden_dim": self.hidden_dim,
+            "scale": self.scale,
             "embeddings_initializer": keras.initializers.serialize(self.embeddings_initializer),
         }
 

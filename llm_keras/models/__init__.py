@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from llm_keras import config
 from llm_keras.models.causal_lm import CausalLM
+from llm_keras.models.encoder_decoder import EncoderDecoder
+from llm_keras.models.masked_lm import MaskedLM
+from llm_keras.models.transformer import Forward, Transformer
 
-__all__ = ["CausalLM", "build", "build_causal_lm"]
+__all__ = [
+    "CausalLM",
+    "EncoderDecoder",
+    "Forward",
+    "MaskedLM",
+    "Transformer",
+    "build",
+    "build_model",
+]
+
+KINDS: dict[str, type[Transformer]] = {
+    model.kind: model for model in (CausalLM, EncoderDecoder, MaskedLM)
+}
 
 
-def build(run: config.Run) -> CausalLM:
+def build(run: config.Run) -> Transformer:
     """The model of a run, with its weights made; deterministic by `run.seed` and layer name."""
     mixed = run.training.precision == "bfloat16"
-    return build_causal_lm(
+    return build_model(
         run.model,
         vocabulary_size=run.tokenizer.vocabulary_size,
         sequence_length=run.records.sequence_length,
@@ -20,15 +35,15 @@ def build(run: config.Run) -> CausalLM:
     )
 
 
-def build_causal_lm(
+def build_model(
     settings: config.Model,
     *,
     vocabulary_size: int,
     sequence_length: int,
     seed: int = 0,
     dtype_policy: str = "float32",
-) -> CausalLM:
-    """A `CausalLM` with its weights made.
+) -> Transformer:
+    """A model of the settings' kind, with its weights made.
 
     Args:
         settings: The shape.
@@ -37,6 +52,7 @@ def build_causal_lm(
         seed: Of the initial weights.
         dtype_policy: "float32", or "mixed_bfloat16" to compute in bfloat16 on float32 weights.
     """
-    model = CausalLM(settings, vocabulary_size, sequence_length, seed, dtype=dtype_policy)
+    kind = KINDS[settings.kind]
+    model = kind(settings, vocabulary_size, sequence_length, seed, dtype=dtype_policy)
     model.build()
     return model

@@ -90,7 +90,7 @@ def test_answers_in_a_process_with_only_tensorflow_and_tf_text(tokenizer, tmp_pa
         initializer_range=0.3,
     )
     size = {"vocabulary_size": 512, "sequence_length": 32}
-    trained = models.build_causal_lm(shape, **size, dtype_policy="mixed_bfloat16")
+    trained = models.build_model(shape, **size, dtype_policy="mixed_bfloat16")
     path = tmp_path / "tokenizer.model"
     path.write_bytes(tokenizer.model)
     settings = config.Generation(max_new_tokens=8, temperature=0.7, top_k=30, top_p=0.9)
@@ -109,7 +109,7 @@ def test_answers_in_a_process_with_only_tensorflow_and_tf_text(tokenizer, tmp_pa
     assert found["blocked"] == ["blocked: llm_keras", "blocked: keras"]
     assert not {"llm_keras", "keras", "tf_keras", "sentencepiece"} & set(found["modules"])
 
-    exact = models.build_causal_lm(shape, **size)
+    exact = models.build_model(shape, **size)
     exact.set_weights(trained.get_weights())
     expected = exact({"tokens": np.array(TOKENS, "int32")}).numpy()
     np.testing.assert_allclose(found["logits"]["logits"], expected, atol=1e-5)

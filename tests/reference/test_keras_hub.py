@@ -96,7 +96,7 @@ def test_gpt2():
         num_query_heads=4, positions="learned", normalization="layer_norm", use_bias=True,
         activation="gelu_tanh", normalization_epsilon=1e-5, **COMMON,
     )  # fmt: skip
-    model = models.build_causal_lm(shape, vocabulary_size=60, sequence_length=16)
+    model = models.build_model(shape, vocabulary_size=60, sequence_length=16)
     _randomize(backbone)
     _copy(backbone, model, GPT2, GPT2_BLOCK)
     _assert_equal(backbone, model)
@@ -113,7 +113,7 @@ def test_llama(shared):
         num_query_heads=4, num_key_value_heads=shared, rope_max_wavelength=500.0,
         normalization_epsilon=1e-6, **COMMON,
     )  # fmt: skip
-    model = models.build_causal_lm(shape, vocabulary_size=60, sequence_length=16)
+    model = models.build_model(shape, vocabulary_size=60, sequence_length=16)
     _randomize(backbone)
     _copy(backbone, model, LLAMA, LLAMA_BLOCK)
     _assert_equal(backbone, model)

@@ -47,7 +47,7 @@ def network(tokenizer):
         positions="learned",
         initializer_range=0.3,
     )
-    return models.build_causal_lm(
+    return models.build_model(
         shape, vocabulary_size=tokenizer.vocabulary_size, sequence_length=CONTEXT
     )
 

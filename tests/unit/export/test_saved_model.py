@@ -44,7 +44,7 @@ if moment == "syncing":
 if moment == "renaming":
     Path.rename = die
 shape = config.Model(num_layers=1, hidden_dim=8, intermediate_dim=8, num_query_heads=1)
-network = models.build_causal_lm(shape, vocabulary_size=512, sequence_length=8)
+network = models.build_model(shape, vocabulary_size=512, sequence_length=8)
 export_saved_model(network, tokenizer, destination, config.Generation())
 """
 
@@ -145,7 +145,7 @@ def test_a_failed_export_leaves_nothing(
 def test_refuses_a_tokenizer_of_another_size(tokenizer_model, settings, tmp_path):
     """Both numbers are in the message."""
     shape = config.Model(num_layers=1, hidden_dim=8, intermediate_dim=8, num_query_heads=1)
-    other = models.build_causal_lm(shape, vocabulary_size=500, sequence_length=8)
+    other = models.build_model(shape, vocabulary_size=500, sequence_length=8)
     with pytest.raises(UserError) as error:
         export_saved_model(other, tokenizer_model, tmp_path / "export", settings)
     assert str(error.value) == (
@@ -158,7 +158,7 @@ def test_refuses_a_tokenizer_of_another_size(tokenizer_model, settings, tmp_path
 def test_refuses_weights_that_are_no_numbers(tokenizer_model, settings, tmp_path):
     """A diverged model is named by its weight."""
     shape = config.Model(num_layers=1, hidden_dim=8, intermediate_dim=8, num_query_heads=1)
-    network = models.build_causal_lm(shape, vocabulary_size=512, sequence_length=8)
+    network = models.build_model(shape, vocabulary_size=512, sequence_length=8)
     weight = network.weights[-1]
     weight.assign(np.full(weight.shape, np.nan))
     with pytest.raises(UserError, match=f"weight {weight.path} holds NaN or infinity"):
@@ -167,7 +167,7 @@ def test_refuses_weights_that_are_no_numbers(tokenizer_model, settings, tmp_path
 
 def test_a_model_trained_in_bfloat16_computes_in_float32(network):
     """The twin has the same weights and the logits of a float32 model, not of a bfloat16 one."""
-    mixed = models.build_causal_lm(
+    mixed = models.build_model(
         network.settings,
         vocabulary_size=512,
         sequence_length=40,

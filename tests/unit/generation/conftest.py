@@ -44,7 +44,7 @@ def make_network(tokenizer):
             "num_key_value_heads": 2,
             "initializer_range": 0.3,
         }
-        return models.build_causal_lm(
+        return models.build_model(
             config.Model(**shape | changes),
             vocabulary_size=tokenizer.vocabulary_size,
             sequence_length=CONTEXT,

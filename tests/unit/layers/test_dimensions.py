@@ -21,7 +21,7 @@ def test_every_variable_of_a_model_names_its_dimensions(changes):
         num_layers=1, hidden_dim=24, intermediate_dim=40, num_query_heads=4, head_dim=8,
         num_key_value_heads=2, **changes,
     )  # fmt: skip
-    model = models.build_causal_lm(shape, vocabulary_size=100, sequence_length=16)
+    model = models.build_model(shape, vocabulary_size=100, sequence_length=16)
     sizes = {"vocabulary": 100, "positions": 16, "hidden": 24, "feed_forward": 40}
     sizes |= {"query_heads": 32, "key_value_heads": 16}
     assert set(sizes) == DIMENSIONS

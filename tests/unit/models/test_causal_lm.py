@@ -25,7 +25,7 @@ SHAPES = {
 def _model(kind="rotary", dtype_policy="float32", **changes):
     settings = {"num_layers": 2, "hidden_dim": 16, "intermediate_dim": 24, "num_query_heads": 4}
     settings |= {"initializer_range": 0.3, **SHAPES[kind], **changes}
-    return models.build_causal_lm(
+    return models.build_model(
         config.Model(**settings), vocabulary_size=50, sequence_length=16, dtype_policy=dtype_policy
     )
 
@@ -64,7 +64,7 @@ def test_call_is_hidden_states_then_logits():
 
 
 def test_unbuilt_model_makes_its_weights_when_called():
-    """`CausalLM(...)` alone follows Keras's custom, and gives what `build_causal_lm` gives."""
+    """`CausalLM(...)` alone follows Keras's custom, and gives what `build_model` gives."""
     built = _model()
     lazy = models.CausalLM(built.settings, vocabulary_size=50, sequence_length=16)
     np.testing.assert_array_equal(lazy({"tokens": TOKENS}), built({"tokens": TOKENS}))
@@ -154,8 +154,8 @@ def test_query_blocks_take_lengths_that_are_not_known_or_no_multiple():
         num_query_heads=2,
         attention_block_length=4,
     )
-    model = models.build_causal_lm(shape, vocabulary_size=20, sequence_length=8)
-    whole = models.build_causal_lm(
+    model = models.build_model(shape, vocabulary_size=20, sequence_length=8)
+    whole = models.build_model(
         shape.model_copy(update={"attention_block_length": None}),
         vocabulary_size=20,
         sequence_length=8,

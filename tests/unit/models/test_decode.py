@@ -20,7 +20,7 @@ SHAPES = {
 def _model(kind, dtype_policy="float32"):
     settings = {"num_layers": 2, "hidden_dim": 16, "intermediate_dim": 24, "num_query_heads": 4}
     settings |= {"initializer_range": 0.3, **SHAPES[kind]}
-    return models.build_causal_lm(
+    return models.build_model(
         config.Model(**settings), vocabulary_size=50, sequence_length=16, dtype_policy=dtype_policy
     )
 

@@ -32,7 +32,7 @@ def test_flops_count_the_graph(make_run):
     from llm_keras import models
 
     run = make_run({"tie_embeddings": False, "num_key_value_heads": 2})
-    model = models.build_causal_lm(run.model, vocabulary_size=400, sequence_length=32)
+    model = models.build_model(run.model, vocabulary_size=400, sequence_length=32)
 
     @tf.function(autograph=False)
     def step(tokens):

@@ -23,7 +23,7 @@ def make_network(dtype_policy="float32", **changes):
         "dropout": 0.2,
         **changes,
     }
-    return models.build_causal_lm(
+    return models.build_model(
         config.Model(**settings),
         vocabulary_size=VOCABULARY,
         sequence_length=LENGTH,

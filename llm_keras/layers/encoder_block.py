@@ -1,0 +1,52 @@
+"""One block of an encoder: self-attention and feed-forward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from llm_keras.layers.attention import Attention, Context
+from llm_keras.layers.residual_block import BlockOutput, ResidualBlock
+
+
+@keras.saving.register_keras_serializable(package="llm_keras")
+class EncoderBlock(ResidualBlock):
+    """Attention in both directions, then feed-forward, each added to what it read.
+
+    The arguments are those of `ResidualBlock`; `attention` should say ``causal: False``.
+
+    Call arguments:
+        x: float [B, T, D].
+        context: What all blocks share, made once a step: see `Attention`, and perhaps `real`,
+            bool [B, T], for experts.
+        dropout_key: int32 [B, 2], see `KeyedDropout`; None: no dropout and no capacity of experts.
+
+    Returns:
+        `BlockOutput`: float [B, T, D], and the router's sums.
+
+    >>> block = EncoderBlock(
+    ...     attention={"num_query_heads": 4, "num_key_value_heads": 2, "head_dim": 8},
+    ...     feed_forward={"intermediate_dim": 32},
+    ... )
+    >>> block(tf.zeros([2, 3, 16]), {"mask": tf.zeros([1, 1, 3, 3])}).x.shape
+    TensorShape([2, 3, 16])
+
+    References:
+        Vaswani et al. 2017, section 3.1, "Encoder".
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._make_attention(Attention, "attention")
+        self._make_feed_forward()
+
+    def call(
+        self, x: tf.Tensor, context: Context, dropout_key: tf.Tensor | None = None
+    ) -> BlockOutput:
+        """Applies the block; see the class."""
+        x = tf.cast(x, self.compute_dtype)
+        y = self.attention(self._before("attention", x), context)
+        x = self._after("attention", x, y, dropout_key)
+        return self._feed(x, context, dropout_key)
