@@ -184,7 +184,7 @@ class Attention(keras.layers.Layer):
         return Linear(units, dimensions, use_bias, name=name, dtype=self.dtype_policy)
 
     def _head_norm(self, of: str) -> RMSNorm:
-        norm = RMSNorm(self.norm_epsilon, name=f"{of}_norm", dtype=self.dtype_policy)
+        norm = RMSNorm(epsilon=self.norm_epsilon, name=f"{of}_norm", dtype=self.dtype_policy)
         norm.build((None, self.head_dim))
         name_dimensions(norm.scale, "head")
         return norm
