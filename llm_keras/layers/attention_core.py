@@ -7,7 +7,7 @@ that share one key-value head, H features of a head.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -21,7 +21,8 @@ KEPT_LENGTH = 1024
 #: Queries at once in longer rows, where nobody says otherwise.
 LONG_BLOCK = 512
 
-Mask = tf.Tensor | RowMask
+#: float32 [B or 1, N or 1, T or 1, S], or a `RowMask`.
+Mask: TypeAlias = Any
 
 
 @dataclass(frozen=True)
@@ -173,13 +174,13 @@ class _Block:
 
     def __call__(self, *parts: tf.Tensor) -> tf.Tensor:
         """Of queries [B, K, G, t, H], keys and values [B, K, s, H], and what `_learned` gives."""
-        *qkv, mask = parts if len(parts) == 4 else (*parts, self._learned())
+        query, key, value, mask = parts if len(parts) == 4 else (*parts, self._learned())
         if isinstance(self.mask, RowMask):
             rows = RowMask(**{**vars(self.mask), "distance_bias": mask})
             added = rows.block(*self.queries, *self.keys)
         else:
             added = mask if mask.shape[2] == 1 else _places(mask, 2, *self.queries)
-        return _attend(*qkv, added, self.scoring)
+        return _attend(query, key, value, added, self.scoring)
 
     def recomputed(self, *parts: tf.Tensor) -> tf.Tensor:
         """The same; nothing between its arguments and its result is kept for the gradient."""

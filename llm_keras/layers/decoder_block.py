@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from llm_keras.layers.attention import Attention, Cache, Context
+from llm_keras.layers.attention import Cache, Context
 from llm_keras.layers.cross_attention import CrossAttention
 from llm_keras.layers.residual_block import BlockOutput, ResidualBlock
 
@@ -42,13 +43,17 @@ class DecoderBlock(ResidualBlock):
         Vaswani et al. 2017, section 3.1, "Decoder".
     """
 
-    def __init__(self, *args: Any, cross_attention: bool = False, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        attention: Mapping[str, Any],
+        feed_forward: Mapping[str, Any],
+        cross_attention: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(attention, feed_forward, **kwargs)
         self.has_memory = cross_attention
-        self._make_attention(Attention, "attention")
-        if self.has_memory:
+        if cross_attention:
             self._make_attention(CrossAttention, "cross_attention")
-        self._make_feed_forward()
 
     def call(
         self, x: tf.Tensor, context: Context, dropout_key: tf.Tensor | None = None

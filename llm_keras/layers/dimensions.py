@@ -18,6 +18,7 @@ DIMENSIONS = frozenset(
         "query_heads",
         "key_value_heads",
         "head",
+        "heads",
         "feed_forward",
         "experts",
     }

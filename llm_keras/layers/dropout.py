@@ -62,14 +62,28 @@ def keep_mask(key: tf.Tensor, salt: int, rate: float, shape: tf.TensorShape) -> 
     """Bool [B, *shape], True with probability 1 - rate; see `KeyedDropout`."""
     elements = shape.num_elements()
     words = -(-elements // 4)  # one hash gives four 16-bit numbers
-    step, row = tf.unstack(tf.bitcast(key, tf.uint32), axis=1)
-    seed = _mix(_join(step, tf.fill(tf.shape(step), tf.constant(salt % 2**32, tf.uint32))))
-    seed = _mix(seed ^ tf.cast(row, tf.uint64))
-    counters = tf.range(words, dtype=tf.int64) * _signed(0x9E3779B97F4A7C15)
-    hashed = _mix(seed[:, None] + tf.bitcast(counters, tf.uint64))
+    hashed = random_words(key, salt, words)
     numbers = tf.reshape(tf.bitcast(hashed, tf.uint16), [-1, words * 4])[:, :elements]
     keep = tf.cast(numbers, tf.int32) >= round(rate * 2**16)
     return tf.reshape(keep, [-1, *shape])
+
+
+def random_words(key: tf.Tensor, salt: int, count: int) -> tf.Tensor:
+    """Evenly distributed numbers that depend on the arguments alone.
+
+    Args:
+        key: int32 [B, 2]; see `KeyedDropout`.
+        salt: Tells the use of the numbers from other uses.
+        count: Numbers a row.
+
+    Returns:
+        uint64 [B, count].
+    """
+    step, row = tf.unstack(tf.bitcast(key, tf.uint32), axis=1)
+    seed = _mix(_join(step, tf.fill(tf.shape(step), tf.constant(salt % 2**32, tf.uint32))))
+    seed = _mix(seed ^ tf.cast(row, tf.uint64))
+    counters = tf.range(count, dtype=tf.int64) * _signed(0x9E3779B97F4A7C15)
+    return _mix(seed[:, None] + tf.bitcast(counters, tf.uint64))
 
 
 def _join(high: tf.Tensor, low: tf.Tensor) -> tf.Tensor:

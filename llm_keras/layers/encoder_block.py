@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import tensorflow as tf
 
-from llm_keras.layers.attention import Attention, Context
+from llm_keras.layers.attention import Context
 from llm_keras.layers.residual_block import BlockOutput, ResidualBlock
 
 
@@ -36,11 +34,6 @@ class EncoderBlock(ResidualBlock):
     References:
         Vaswani et al. 2017, section 3.1, "Encoder".
     """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._make_attention(Attention, "attention")
-        self._make_feed_forward()
 
     def call(
         self, x: tf.Tensor, context: Context, dropout_key: tf.Tensor | None = None

@@ -92,7 +92,7 @@ class MixtureOfExperts(keras.layers.Layer):
             self.num_experts, ("hidden", "experts"), name="router", dtype="float32"
         )
         self.router.build(input_shape)
-        self.projections = {}
+        self.projections: dict[str, keras.Variable] = {}
         for name in ("up", "gate", "down"):
             if name == "gate" and self.activation not in GATED:
                 continue

@@ -59,7 +59,7 @@ class RelativePositions(keras.layers.Layer):
         self.buckets = name_dimensions(
             self.add_weight(name="buckets", shape=(self.num_buckets, self.num_heads)),
             "buckets",
-            "query_heads",
+            "heads",
         )
 
     def call(self, length: int | tf.Tensor) -> tf.Tensor:

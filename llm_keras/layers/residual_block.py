@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from llm_keras.layers.attention import Context
+from llm_keras.layers.attention import Attention, Context
 from llm_keras.layers.dropout import KeyedDropout
 from llm_keras.layers.feed_forward import FeedForward
 from llm_keras.layers.mixture_of_experts import MixtureOfExperts
@@ -29,7 +29,7 @@ class BlockOutput(NamedTuple):
 
 
 class ResidualBlock(keras.layers.Layer):
-    """Base of blocks: each sublayer's output is dropped out and added to what it read.
+    """Base of blocks: attention and feed-forward, whose outputs are added to what they read.
 
     Pre-norm: ``x = x + dropout(f(norm(x)))``; post-norm: ``x = norm(x + dropout(f(x)))``.
 
@@ -62,7 +62,7 @@ class ResidualBlock(keras.layers.Layer):
         if norm_placement not in PLACEMENTS:
             raise ValueError(f"expected norm_placement of {PLACEMENTS}, got {norm_placement!r}")
         self.autocast = False  # the context stays float32
-        self.settings = {
+        self.settings: dict[str, Any] = {
             "attention": dict(attention),
             "feed_forward": dict(feed_forward),
             "normalization": normalization,
@@ -73,6 +73,8 @@ class ResidualBlock(keras.layers.Layer):
         self.norm_placement = norm_placement
         self._common = {"dtype": self.dtype_policy}
         self._sublayers: tuple[str, ...] = ()
+        self._make_attention(Attention, "attention")
+        self._make_feed_forward()
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         """Makes the weights of norms and sublayers."""
@@ -107,8 +109,8 @@ class ResidualBlock(keras.layers.Layer):
             name=f"{name}_dropout",
             **self._common,
         )
-        setattr(self, name, layer)
         setattr(self, f"{name}_norm", norm)
+        setattr(self, name, layer)
         setattr(self, f"{name}_dropout", dropout)
         self._sublayers = (*self._sublayers, name)
 

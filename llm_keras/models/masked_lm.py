@@ -134,4 +134,4 @@ class MaskedLM(Transformer):
         ]
 
     def _project(self, hidden: tf.Tensor) -> tf.Tensor:
-        return self.head(hidden, self.embedding)
+        return self.head(hidden, embedding=self.embedding)

@@ -29,11 +29,12 @@ def positions(
     common = {"name": name, **common}
     match settings.positions:
         case "rotary":
+            scaling = settings.rope_scaling
             return layers.RotaryPositions(
                 settings.head_size,
                 settings.rope_max_wavelength,
                 settings.rope_pairing,
-                settings.rope_scaling and settings.rope_scaling.model_dump(),
+                scaling.model_dump() if scaling else None,
                 **common,
             )
         case "learned":

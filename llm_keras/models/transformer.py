@@ -188,10 +188,11 @@ def row_context(
     segments: tf.Tensor | None,
     causal: bool,
 ) -> Context:
-    """What self-attention in rows must know: the mask, or for long rows what it is made of."""
+    """What self-attention in rows must know: the mask, or for blocks of rows what it is made of."""
     length = sizes(tokens)[1]
     bias = score_bias(layer, length)
-    if isinstance(length, int) and length > KEPT_LENGTH:
+    in_blocks = settings.attention_block_length is not None
+    if isinstance(length, int) and (in_blocks or length > KEPT_LENGTH):
         context = {"segments": segments, "distance_bias": bias}
         context = {name: part for name, part in context.items() if part is not None}
     else:

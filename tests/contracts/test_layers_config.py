@@ -16,31 +16,47 @@ import tensorflow as tf
 
 import llm_keras
 from llm_keras import config, layers, models
-from llm_keras.layers.attention_core import causal_mask
+from llm_keras.layers.masks import causal_mask
 
 X = np.random.default_rng(0).normal(size=[2, 4, 8]).astype("float32")
 TOKENS = np.array([[1, 2, 3, 4], [5, 6, 7, 8]], "int32")
 CONTEXT = {"mask": causal_mask(4)}
+MEMORY = {"memory": X, "memory_mask": np.zeros([1, 1, 1, 4], "float32")}
 KEY = tf.constant([[3, 0], [3, 1]])
+ATTENTION = {
+    "num_query_heads": 4, "num_key_value_heads": 2, "head_dim": 2, "biases": "all",
+    "causal": False, "window": 2, "qk_norm": True, "norm_epsilon": 0.1, "scale": 0.4,
+    "logit_cap": 3.0, "rope_pairing": "neighbours", "block_length": 2,
+}  # fmt: skip
+BLOCK = {
+    "attention": ATTENTION,
+    "feed_forward": {"intermediate_dim": 12, "activation": "gelu"},
+    "normalization": "layer_norm", "normalization_epsilon": 0.1, "norm_placement": "post",
+    "dropout": 0.5,
+}  # fmt: skip
 MODEL = config.Model(
     num_layers=1, hidden_dim=8, intermediate_dim=12, num_query_heads=4, num_key_value_heads=2,
     head_dim=4, positions="learned", rope_max_wavelength=500.0, activation="gelu",
     normalization="layer_norm", normalization_epsilon=0.1, norm_placement="post", use_bias=True,
     tie_embeddings=False, dropout=0.5, initializer_range=0.5, attention_block_length=2,
 )  # fmt: skip
-#: Class -> (arguments, shape to build with, call arguments).
+SCALING = {
+    "kind": "llama3", "factor": 4.0, "low_frequency_factor": 1.0, "high_frequency_factor": 4.0,
+    "original_sequence_length": 64,
+}  # fmt: skip
+EMBEDDING = layers.TokenEmbedding(9, 8)
+EMBEDDING.build()
+#: Bases, of which nobody makes an object.
+BASES = {"ResidualBlock", "Transformer"}
+#: Class -> (arguments, shape to build with, call arguments by place or by name).
 EXAMPLES = {
-    layers.Attention: (
-        {"num_query_heads": 4, "num_key_value_heads": 2, "head_dim": 2, "use_bias": True,
-         "block_length": 2},
-        X.shape, (X, CONTEXT),
-    ),
+    layers.AlibiPositions: ({"num_heads": 3}, (4,), {"length": 4}),
+    layers.Attention: (ATTENTION, X.shape, (X, CONTEXT)),
+    layers.CrossAttention: (ATTENTION, X.shape, (X, MEMORY)),
     layers.DecoderBlock: (
-        {"num_query_heads": 4, "num_key_value_heads": 2, "head_dim": 2, "intermediate_dim": 12,
-         "activation": "gelu", "normalization": "layer_norm", "normalization_epsilon": 0.1,
-         "norm_placement": "post", "use_bias": True, "dropout": 0.5, "attention_block_length": 2},
-        X.shape, (X, CONTEXT, KEY),
+        {**BLOCK, "cross_attention": True}, X.shape, (X, CONTEXT | MEMORY, KEY),
     ),
+    layers.EncoderBlock: (BLOCK, X.shape, (X, CONTEXT, KEY)),
     layers.FeedForward: (
         {"intermediate_dim": 12, "activation": "relu", "use_bias": True}, X.shape, (X,),
     ),
@@ -55,20 +71,45 @@ EXAMPLES = {
          "kernel_initializer": "he_normal"},
         X.shape, (X,),
     ),
+    layers.MaskedLMHead: (
+        {"vocabulary_size": 9, "normalization": "rms_norm", "normalization_epsilon": 0.1},
+        X.shape, {"x": X, "embedding": EMBEDDING},
+    ),
+    layers.MixtureOfExperts: (
+        {"num_experts": 3, "experts_per_token": 2, "intermediate_dim": 12, "activation": "relu",
+         "use_bias": True, "capacity_factor": 0.5},
+        X.shape, (X,),
+    ),
+    layers.RelativePositions: (
+        {"num_heads": 2, "causal": True, "num_buckets": 8, "max_distance": 16}, None, {"length": 4},
+    ),
     layers.RMSNorm: ({"epsilon": 0.5}, X.shape, (X,)),
     layers.RotaryPositions: (
-        {"head_dim": 4, "max_wavelength": 500.0}, (4,), (np.array([0, 1, 2, 3]),),
+        {"head_dim": 4, "max_wavelength": 500.0, "pairing": "neighbours", "scaling": SCALING},
+        (4,), (np.array([0, 1, 2, 3]),),
     ),
     layers.SinusoidalPositions: (
-        {"max_wavelength": 500.0}, X.shape, (X, np.array([0, 1, 2, 3])),
+        {"max_wavelength": 500.0, "pairing": "halves"}, X.shape, (X, np.array([0, 1, 2, 3])),
     ),
     layers.TokenEmbedding: (
-        {"vocabulary_size": 9, "hidden_dim": 8, "embeddings_initializer": "he_normal"},
+        {"vocabulary_size": 9, "hidden_dim": 8, "scale": 2.0,
+         "embeddings_initializer": "he_normal"},
         None, (TOKENS,),
     ),
+    layers.TokenTypes: ({"num_types": 2}, X.shape, (X, np.array([[0, 1, 0, 1]] * 2))),
     models.CausalLM: (
         {"settings": MODEL, "vocabulary_size": 9, "sequence_length": 4, "seed": 3,
          "name": "other"},
+        None, ({"tokens": TOKENS}, KEY),
+    ),
+    models.EncoderDecoder: (
+        {"settings": MODEL.model_copy(update={"kind": "encoder_decoder"}), "vocabulary_size": 9,
+         "sequence_length": 4, "seed": 3, "name": "other"},
+        None, ({"tokens": TOKENS, "source": TOKENS}, KEY),
+    ),
+    models.MaskedLM: (
+        {"settings": MODEL.model_copy(update={"kind": "masked_lm", "tie_embeddings": True}),
+         "vocabulary_size": 9, "sequence_length": 4, "seed": 3, "name": "other"},
         None, ({"tokens": TOKENS}, KEY),
     ),
 }  # fmt: skip
@@ -96,7 +137,7 @@ ELSEWHERE = {"Trainer"}
 
 def test_every_class_has_an_example():
     """The table is complete, and the search does find classes."""
-    found = {layer for layer in _classes() if layer.__name__ not in ELSEWHERE}
+    found = {layer for layer in _classes() if layer.__name__ not in ELSEWHERE | BASES}
     assert layers.DecoderBlock in found
     assert found == set(EXAMPLES)
 
@@ -133,4 +174,5 @@ def test_config_gives_the_layer_back(layer_class):
 
 
 def _tensors(layer, call):
-    return [np.asarray(part, "float32") for part in tf.nest.flatten(layer(*call))]
+    results = layer(**call) if isinstance(call, dict) else layer(*call)
+    return [np.asarray(part, "float32") for part in tf.nest.flatten(results)]

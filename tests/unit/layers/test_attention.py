@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from llm_keras.layers import Attention, RotaryPositions
-from llm_keras.layers.attention_core import attend, attend_one, causal_mask, segment_mask
+from llm_keras.layers.attention_core import attend, attend_one
+from llm_keras.layers.masks import RowMask, causal_mask, segment_mask
 
 RANDOM = np.random.default_rng(7)
 
@@ -37,7 +38,8 @@ def test_equals_the_equation(shared, block_length):
     query, key, value = _normal(2, 6, 4, 8), _normal(2, 6, shared, 8), _normal(2, 6, shared, 8)
     segments = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 2, 2, 2, 0]])
     seen = (segments[:, :, None] == segments[:, None, :]) & np.tri(6, dtype=bool)
-    result = attend(query, key, value, segment_mask(segments), block_length)
+    mask = RowMask(6, causal=True, segments=tf.constant(segments))
+    result = attend(query, key, value, mask, block_length)
     np.testing.assert_allclose(result, _reference(query, key, value, seen), rtol=1e-5, atol=1e-6)
 
 
@@ -47,7 +49,7 @@ def test_one_query_on_the_cache_equals_the_equation(shared):
     query, key, value = _normal(3, 1, 4, 8), _normal(3, 9, shared, 8), _normal(3, 9, shared, 8)
     seen = np.arange(9) < np.array([[[4]], [[9]], [[1]]])
     flat = [part.reshape(3, 9, shared * 8) for part in (key, value)]
-    result = attend_one(query[:, 0], *flat, tf.where(seen, 0.0, -1e9))
+    result = attend_one(query[:, 0], *flat, tf.where(seen, 0.0, -1e9)[:, None])
     expected = _reference(query, key, value, seen)[:, 0]
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
 
@@ -59,7 +61,7 @@ def test_blocks_have_the_gradients_of_the_whole():
     def gradients(block_length):
         with tf.GradientTape() as tape:
             tape.watch(parts)
-            attended = attend(*parts, causal_mask(8), block_length)
+            attended = attend(*parts, RowMask(8, causal=True), block_length)
             loss = tf.reduce_sum(attended**2)
         return tape.gradient(loss, parts)
 
@@ -73,7 +75,7 @@ def test_blocks_compute_fewer_scores():
     def score_numbers(block_length):
         @tf.function
         def function(query):
-            return attend(query, query, query, causal_mask(64), block_length)
+            return attend(query, query, query, RowMask(64, causal=True), block_length)
 
         graph = function.get_concrete_function(tf.TensorSpec([1, 64, 2, 8])).graph
         softmaxes = [op for op in graph.get_operations() if op.type == "Softmax"]
@@ -110,7 +112,7 @@ def _layer(**changes):
 
 def test_layer_equals_its_equation():
     """Projections, rotation, attention and output are wired as the docstring's equation says."""
-    layer = _layer(use_bias=True)
+    layer = _layer(biases="all")
     for weight in layer.weights:
         weight.assign(_normal(*weight.shape))
     x, positions = _normal(2, 5, 12), np.arange(5)

@@ -13,6 +13,8 @@ from llm_keras.layers.dimensions import DIMENSIONS, dimensions_of, name_dimensio
         {},
         {"positions": "learned", "tie_embeddings": False, "use_bias": True},
         {"normalization": "layer_norm", "norm_placement": "post", "activation": "relu"},
+        {"kind": "encoder_decoder", "positions": "relative", "qk_norm": True},
+        {"kind": "masked_lm", "num_token_types": 2, "experts": {"num_experts": 3}},
     ],
 )
 def test_every_variable_of_a_model_names_its_dimensions(changes):
@@ -23,7 +25,8 @@ def test_every_variable_of_a_model_names_its_dimensions(changes):
     )  # fmt: skip
     model = models.build_model(shape, vocabulary_size=100, sequence_length=16)
     sizes = {"vocabulary": 100, "positions": 16, "hidden": 24, "feed_forward": 40}
-    sizes |= {"query_heads": 32, "key_value_heads": 16}
+    sizes |= {"query_heads": 32, "key_value_heads": 16, "heads": 4, "head": 8}
+    sizes |= {"buckets": 32, "token_types": 2, "experts": 3}
     assert set(sizes) == DIMENSIONS
     for variable in model.weights:
         named = [sizes[name] for name in dimensions_of(variable)]

@@ -51,5 +51,5 @@ def test_swiglu_equals_the_equation():
 
 def test_unknown_activation_is_refused():
     """The error lists the known ones."""
-    with pytest.raises(ValueError, match=r"\('swiglu', 'gelu', 'gelu_tanh', 'relu'\), got 'mish'"):
+    with pytest.raises(ValueError, match=r"\('swiglu'.*'relu'\), got 'mish'"):
         FeedForward(10, "mish")
