@@ -1,0 +1,1 @@
+"""Models from elsewhere, in and out: Hugging Face folders, GGUF files, Model Garden checkpoints."""
