@@ -6,7 +6,8 @@ that share one key-value head, H features of a head.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -103,7 +104,8 @@ def attend(
         whole = mask.whole() if isinstance(mask, RowMask) else mask
         attended = _attend(query, key, value, whole, scoring)
     else:
-        attended = _attend_in_blocks(query, key, value, mask, block_length, scoring, is_long)
+        parts = (query, key, value)
+        attended = _attend_in_blocks(parts, mask, block_length, scoring, is_long)
     return tf.reshape(tf.transpose(attended, [0, 3, 1, 2, 4]), [batch, length, heads, width])
 
 
@@ -142,25 +144,25 @@ def attend_one(
 
 
 def _attend_in_blocks(
-    query: tf.Tensor,
-    key: tf.Tensor,
-    value: tf.Tensor,
+    parts: tuple[tf.Tensor, ...],
     mask: Mask,
     block_length: int,
     scoring: Scoring,
     recompute: bool,
 ) -> tf.Tensor:
-    length, keys_end = query.shape[3], sizes(key)[2]
+    """Queries [B, K, G, T, H], keys and values [B, K, S, H] to [B, K, G, T, H]."""
+    # What of the mask a gradient may flow to must be an argument, to be computed again.
+    learned = mask.distance_bias if isinstance(mask, RowMask) else mask
+    parts = parts if learned is None else (*parts, learned)
+    length, keys_end = parts[0].shape[3], sizes(parts[1])[2]
     blocks = []
     for first in range(0, length, block_length):
-        end = min(first + block_length, length)
-        reach = mask.keys_seen(first, end) if isinstance(mask, RowMask) else (0, keys_end)
-        # Slices, whose gradient is cheaper than that of an index.
-        parts = [_places(query, 3, first, end)]
-        parts += [_places(x, 2, *reach) for x in (key, value)]
-        block = _Block(mask, (first, end), reach, scoring)
-        blocks.append(block.recomputed(*parts) if recompute else block(*parts))
-    return tf.concat(blocks, axis=3)
+        queries = (first, min(first + block_length, length))
+        keys = mask.keys_seen(*queries) if isinstance(mask, RowMask) else (0, keys_end)
+        blocks.append(_Block(mask, queries, keys, scoring))
+    if recompute:
+        return _recomputed(blocks)(*parts)
+    return tf.concat([block(*parts) for block in blocks], axis=3)
 
 
 @dataclass(frozen=True)
@@ -172,25 +174,55 @@ class _Block:
     keys: tuple[int, int | tf.Tensor]
     scoring: Scoring
 
-    def __call__(self, *parts: tf.Tensor) -> tf.Tensor:
-        """Of queries [B, K, G, t, H], keys and values [B, K, s, H], and what `_learned` gives."""
-        query, key, value, mask = parts if len(parts) == 4 else (*parts, self._learned())
+    def __call__(
+        self,
+        query: tf.Tensor,
+        key: tf.Tensor,
+        value: tf.Tensor,
+        learned: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Of all queries, keys and values, and what is learned of the mask: [B, K, G, t, H]."""
         if isinstance(self.mask, RowMask):
-            rows = RowMask(**{**vars(self.mask), "distance_bias": mask})
+            rows = replace(self.mask, distance_bias=learned)
             added = rows.block(*self.queries, *self.keys)
         else:
-            added = mask if mask.shape[2] == 1 else _places(mask, 2, *self.queries)
+            assert learned is not None  # the mask itself
+            added = learned if learned.shape[2] == 1 else _places(learned, 2, self.queries)
+        # Slices, whose gradient is cheaper than that of an index.
+        query = _places(query, 3, self.queries)
+        key, value = (_places(part, 2, self.keys) for part in (key, value))
         return _attend(query, key, value, added, self.scoring)
 
-    def recomputed(self, *parts: tf.Tensor) -> tf.Tensor:
-        """The same; nothing between its arguments and its result is kept for the gradient."""
-        learned = self._learned()
-        more = () if learned is None else (learned,)
-        return tf.recompute_grad(self.__call__)(*parts, *more)
 
-    def _learned(self) -> tf.Tensor | None:
-        """What of the mask a gradient may flow to: it must be an argument to be computed again."""
-        return self.mask.distance_bias if isinstance(self.mask, RowMask) else self.mask
+def _recomputed(blocks: Sequence[_Block]) -> Callable[..., tf.Tensor]:
+    """All blocks as one function that keeps its arguments only, and runs one block at a time.
+
+    Without the order between them, TensorFlow would start all blocks at once, and hold the scores
+    of all.
+    """
+
+    @tf.custom_gradient
+    def attend(*parts: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
+        def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
+            sums = [tf.zeros_like(part) for part in parts]
+            for block in blocks:
+                with tf.control_dependencies([upstream, *sums]):
+                    copies = [tf.identity(part) for part in parts]
+                with tf.GradientTape() as tape:
+                    tape.watch(copies)
+                    result = block(*copies)
+                given = _places(upstream, 3, block.queries)
+                more = tape.gradient(result, copies, output_gradients=given)
+                sums = [total + part for total, part in zip(sums, more, strict=True)]
+            return sums
+
+        results: list[tf.Tensor] = []
+        for block in blocks:
+            with tf.control_dependencies(results[-1:]):
+                results.append(block(*(tf.identity(part) for part in parts)))
+        return tf.concat(results, axis=3), gradient
+
+    return attend
 
 
 def _attend(
@@ -214,8 +246,8 @@ def _by_group(mask: tf.Tensor, shared: int) -> tf.Tensor:
     return tf.reshape(mask, [batch, shared, heads // shared, length, keys])
 
 
-def _places(x: tf.Tensor, axis: int, first: int, end: Any) -> tf.Tensor:
+def _places(x: tf.Tensor, axis: int, places: tuple[int, Any]) -> tf.Tensor:
     """`x[first:end]` along one axis."""
     begin, size = [0] * x.shape.rank, [-1] * x.shape.rank
-    begin[axis], size[axis] = first, end - first
+    begin[axis], size[axis] = places[0], places[1] - places[0]
     return tf.slice(x, begin, size)
