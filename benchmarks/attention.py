@@ -61,11 +61,11 @@ def _way(name: str, length: int) -> Callable[[Any, Any, Any], Any]:
 
         return attend
 
-    block = min(length, attention_core.LONG_BLOCK) // 2
+    block = attention_core.choose_block(length, causal=True, window=None)
     ways = {
         "keras.ops": keras_ops,
         "einsum": einsum,
-        "ours whole": ours(None, length),
+        "ours whole": ours(length, length),
         "ours in blocks": ours(block, length),
         "ours recomputed": ours(block, 0),
     }

@@ -19,8 +19,8 @@ from llm_keras.layers.shapes import sizes
 #: Rows up to this length keep their attention weights for the backward pass. Of longer ones each
 #: block of queries makes them again, so that no [T, S] matrix a head is ever kept.
 KEPT_LENGTH = 1024
-#: Queries at once in longer rows, where nobody says otherwise.
-LONG_BLOCK = 512
+#: Least and most queries at once, where nobody says how many.
+BLOCKS = (128, 512)
 
 #: float32 [B or 1, N or 1, T or 1, S], or a `RowMask`.
 Mask: TypeAlias = Any
@@ -79,8 +79,7 @@ def attend(
         value: float [B, S, K, H].
         mask: What is added to the scores, see `masks`: float32 [B or 1, N or 1, T or 1, S], or a
             `RowMask`, which is never made whole where queries are taken in blocks.
-        block_length: Queries at once, where T is known; None: all, or `LONG_BLOCK` in rows that
-            are longer than `KEPT_LENGTH`.
+        block_length: Queries at once, where T is known; None: see `choose_block`.
         scoring: Scale and cap of the scores.
 
     Returns:
@@ -97,16 +96,34 @@ def attend(
     key = tf.transpose(key, [0, 2, 1, 3])  # [B, K, S, H]
     value = tf.transpose(value, [0, 2, 1, 3])
     # A length that is not known while the graph is made, as in a SavedModel, is not cut.
-    is_long = isinstance(length, int) and length > KEPT_LENGTH
-    if block_length is None and is_long:
-        block_length = LONG_BLOCK
-    if block_length is None or not isinstance(length, int):
+    known = length if isinstance(length, int) else 0
+    if block_length is None and isinstance(mask, RowMask):
+        block_length = choose_block(length, mask.causal, mask.window)
+    if block_length is None or block_length >= known:
         whole = mask.whole() if isinstance(mask, RowMask) else mask
         attended = _attend(query, key, value, whole, scoring)
     else:
-        parts = (query, key, value)
-        attended = _attend_in_blocks(parts, mask, block_length, scoring, is_long)
+        parts, recompute = (query, key, value), known > KEPT_LENGTH
+        attended = _attend_in_blocks(parts, mask, block_length, scoring, recompute)
     return tf.reshape(tf.transpose(attended, [0, 3, 1, 2, 4]), [batch, length, heads, width])
+
+
+def choose_block(length: int | tf.Tensor, causal: bool, window: int | None) -> int | None:
+    """How many queries of a row to take at once; None: all of them.
+
+    Blocks pay where they let keys be left out, and where a long row's scores would be too many;
+    benchmarks/attention.py measures both.
+
+    Args:
+        length: T.
+        causal: Whether keys after a query are hidden.
+        window: Places that a query sees to each side; None: all.
+    """
+    if not isinstance(length, int) or not (causal or window or length > KEPT_LENGTH):
+        return None
+    least, most = BLOCKS
+    block = min(max(length // 4, least), most)
+    return block if block < length else None
 
 
 def attend_one(

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from llm_keras import config, layers
 from llm_keras.layers.attention import Context
-from llm_keras.layers.attention_core import KEPT_LENGTH
+from llm_keras.layers.attention_core import choose_block
 from llm_keras.layers.masks import RowMask
 from llm_keras.layers.shapes import sizes
 from llm_keras.models import parts
@@ -188,11 +188,13 @@ def row_context(
     segments: tf.Tensor | None,
     causal: bool,
 ) -> Context:
-    """What self-attention in rows must know: the mask, or for blocks of rows what it is made of."""
+    """What self-attention in rows must know: the mask, or for blocks what it is made of."""
     length = sizes(tokens)[1]
     bias = score_bias(layer, length)
-    in_blocks = settings.attention_block_length is not None
-    if isinstance(length, int) and (in_blocks or length > KEPT_LENGTH):
+    block = settings.attention_block_length
+    if block is None:
+        block = choose_block(length, causal, settings.sliding_window)
+    if block is not None:
         context = {"segments": segments, "distance_bias": bias}
         context = {name: part for name, part in context.items() if part is not None}
     else:
