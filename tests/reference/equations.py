@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 
@@ -184,7 +185,8 @@ def experts(w: Weights, x, k, activation, factor=None, real=None):
     logits = linear(within(w, "router"), x)
     number = logits.shape[-1]
     real = np.ones([batch, length], bool) if real is None else real
-    room = length * k if factor is None else math.ceil(factor * k * length / number)
+    exact = length * k if factor is None else Fraction(str(factor)) * k * length / number
+    room = math.ceil(exact)
     y, sums = np.zeros_like(x), np.zeros(3)
     for row in range(batch):
         order = np.argsort(-logits[row], axis=-1)[:, :k]
