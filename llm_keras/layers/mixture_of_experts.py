@@ -141,8 +141,9 @@ class MixtureOfExperts(keras.layers.Layer):
     def _has_room(self, chosen: tf.Tensor, taken: tf.Tensor) -> tf.Tensor:
         """Whether each choice [B, T, k] is among the first ones of its expert: bool [B, T, k]."""
         batch, length, choices = sizes(chosen)
-        even_share = tf.cast(choices * length, tf.float32) / self.num_experts
-        capacity = tf.cast(tf.math.ceil(self.capacity_factor * even_share), tf.int32)
+        share = tf.cast(choices * length, tf.float64) * (self.capacity_factor / self.num_experts)
+        # Less than a token: 1.1 x 70 / 11 is 7, which rounding must not make 8.
+        capacity = tf.cast(tf.math.ceil(share - 1e-6), tf.int32)
         # All first choices of the row, then all second ones.
         ordered = tf.reshape(tf.transpose(chosen, [0, 2, 1]), [batch, -1])
         counted = tf.reshape(tf.transpose(taken, [0, 2, 1]), [batch, -1])
