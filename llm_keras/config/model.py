@@ -205,6 +205,8 @@ class Model(Config):
                 raise ValueError(f"{option} belongs to kind {kind}, not {self.kind}; remove it")
         if self.kind == "masked_lm" and not self.tie_embeddings:
             raise ValueError("masked_lm predicts with its token embedding; tie_embeddings: true")
+        if self.kind == "encoder_decoder" and self.embedding_norm:
+            raise ValueError("an encoder_decoder has no embedding_norm; remove it")
         return self
 
     @property

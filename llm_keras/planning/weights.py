@@ -114,7 +114,7 @@ def _feed_forward(model: config.Model, layers: int) -> Iterator[Weights]:
 
 
 def _norms(model: config.Model, in_blocks: int, attentions: int, stacks: int) -> Iterator[Weights]:
-    around = stacks * (model.ends_with_norm + model.embedding_norm)
+    around = stacks * model.ends_with_norm + model.embedding_norm
     yield Weights("norms", (model.hidden_dim,), (in_blocks + around) * _vectors_of_a_norm(model))
     if model.qk_norm:
         yield Weights("norms", (model.head_size,), 2 * attentions)

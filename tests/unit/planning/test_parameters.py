@@ -39,7 +39,6 @@ def _random_shape(kind, draw):
         "normalization": draw.choice(["rms_norm", "layer_norm"]),
         "norm_placement": draw.choice(["pre", "post"]),
         "final_norm": draw.choice([None, True, False]),
-        "embedding_norm": draw.choice([True, False]),
         "use_bias": draw.choice([True, False]),
         "attention_bias": draw.choice([None, "all", "query_key_value", "none"]),
         "qk_norm": draw.choice([True, False]),
@@ -47,6 +46,8 @@ def _random_shape(kind, draw):
     if kind == "encoder_decoder":
         options["num_encoder_layers"] = draw.choice([None, 1, 4])
         options["share_embeddings"] = draw.choice([True, False])
+    else:
+        options["embedding_norm"] = draw.choice([True, False])
     if kind == "masked_lm":
         options["num_token_types"] = draw.choice([0, 2])
     else:
