@@ -14,11 +14,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from llm_keras import config
+from llm_keras import config, tokenizers
 from llm_keras.export import checks
 from llm_keras.generation import Answer, Sampling, TextGenerator
 from llm_keras.generation.text import same_for_all
-from llm_keras.tokenizers.sentence_piece import BOS_ID, PAD_ID
 
 Tensor = Any
 Outputs = dict[str, Tensor]
@@ -49,7 +48,7 @@ class Servable(tf.Module):
 
     def __init__(self, network: Any, tokenizer_model: Path, settings: config.Generation) -> None:
         super().__init__(name="llm_keras")
-        generator = TextGenerator(network, tokenizer_model.read_bytes())
+        generator = TextGenerator(network, tokenizers.load(tokenizer_model))
         self._generator = generator
         self._context_length: int = network.sequence_length
         self._settings = settings
@@ -154,9 +153,10 @@ class Servable(tf.Module):
         ids = self.tokenizer.encode(text)
         count = tf.cast(ids.row_lengths(), tf.int32)
         with tf.control_dependencies(checks.texts_fit(count, self._context_length)):
-            tokens = ids.to_tensor(PAD_ID)
+            tokens = ids.to_tensor(self._generator.ids.pad)
         some = _at_least_one(tokens)
-        shifted = tf.concat([tf.fill([tf.shape(some)[0], 1], BOS_ID), some], axis=1)[:, :-1]
+        first = tf.fill([tf.shape(some)[0], 1], self._generator.ids.bos)
+        shifted = tf.concat([first, some], axis=1)[:, :-1]
         hidden = self._generator.network.hidden_states({"tokens": shifted})
         values = tf.map_fn(
             self._row_log_probabilities, (hidden, some), fn_output_signature=tf.float32
@@ -174,7 +174,7 @@ class Servable(tf.Module):
         """Ids of texts, without bos and eos: `tokens` int32 [B, T], `lengths` int32 [B]."""
         ids = self.tokenizer.encode(text)
         lengths = tf.cast(ids.row_lengths(), tf.int32)
-        return {"tokens": ids.to_tensor(PAD_ID), "lengths": lengths}
+        return {"tokens": ids.to_tensor(self._generator.ids.pad), "lengths": lengths}
 
     def detokenize(self, tokens: Tensor, lengths: Tensor) -> Outputs:
         """Texts of ids: `text` string [B]. What is no valid UTF-8 becomes U+FFFD."""
@@ -206,7 +206,7 @@ class Servable(tf.Module):
             )
         with tf.control_dependencies(valid):
             inside = tf.range(tf.shape(tokens)[1]) < lengths[:, None]
-            return tf.where(inside, tokens, PAD_ID)
+            return tf.where(inside, tokens, self._generator.ids.pad)
 
     def _row_log_probabilities(self, row: tuple[Tensor, Tensor]) -> Tensor:
         """Float32 [T] of one row; row after row, logits of all rows are never in memory at once."""

@@ -2,45 +2,25 @@
 
 Letters in shapes: B rows, P tokens of the longest prompt, N most new tokens, V vocabulary,
 D hidden, S stop strings.
-
-Prompts are filled up on the right. A row's own positions follow its own prompt, so what stands in
-the filling is overwritten before anything can attend to it, and a row's result depends on neither
-the filling nor the rows beside it (up to the rounding of sums in another order).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from llm_keras.generation import samplers, stop_strings
+from llm_keras.generation.cached_model import CachedModel, Prefilled, next_position, prefill
 from llm_keras.generation.pieces import unescape
 from llm_keras.generation.samplers import Sampling
-from llm_keras.tokenizers.sentence_piece import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from llm_keras.generation.special_ids import SpecialIds
 
 Tensor = Any
 
-#: Ids that are never generated, because they are no text.
-FORBIDDEN = (PAD_ID, UNK_ID, BOS_ID)
 #: Bytes of the tokenizer's escapes, which may begin in one token and end in another.
 ESCAPE_BYTES = 6
-
-
-class CachedModel(Protocol):
-    """What the loop needs of a model."""
-
-    vocabulary_size: int
-
-    def initial_cache(self, batch_size: Tensor, length: Tensor) -> Any:
-        """An empty cache for `length` positions."""
-
-    def decode(self, tokens: Tensor, cache: Any, start: Tensor) -> tuple[Tensor, Any]:
-        """Hidden states of tokens [B, T] at positions `start` onwards, and the filled cache."""
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Float32 [..., V] of hidden states [..., D]."""
 
 
 class StopStrings(NamedTuple):
@@ -51,7 +31,7 @@ class StopStrings(NamedTuple):
     """
 
     strings: Tensor  #: string [B, S], S >= 1; empty ones never match.
-    pieces: Sequence[bytes]  #: What each id spells, as `pieces.piece_bytes`.
+    pieces: Sequence[bytes]  #: What each id spells, as `Tokenizer.piece_bytes`.
 
 
 class Generated(NamedTuple):
@@ -80,6 +60,7 @@ def generate(
     prompts: tf.RaggedTensor,
     limits: Tensor,
     sampling: Sampling,
+    ids: SpecialIds,
     stop: StopStrings | None = None,
 ) -> Generated:
     """Continues each prompt until eos, a stop string or its limit; ends when all rows are done.
@@ -90,29 +71,22 @@ def generate(
         limits: int32 [B], most new tokens of each row, >= 1. Prompt and new tokens together must
             fit the model's context.
         sampling: How each row's tokens are chosen.
+        ids: The tokenizer's special ids.
         stop: Strings that end a row's text, or None.
 
     Returns:
         The new tokens; N is the largest limit.
     """
-    prompt_lengths = tf.cast(prompts.row_lengths(), tf.int32)
-    padded = prompts.to_tensor(PAD_ID)  # [B, P]
-    batch, longest = tf.unstack(tf.shape(padded))
-    most = tf.maximum(tf.reduce_max(limits), 1)  # the maximum over no rows is a negative number
-    chooser = _Chooser(padded, prompt_lengths, limits, sampling, stop, model.vocabulary_size)
-
-    cache = model.initial_cache(batch, longest + most)
-    hidden, cache = model.decode(padded, cache, 0)
-    last = tf.gather(hidden, prompt_lengths - 1, batch_dims=1)  # [B, D]
-    state = chooser.advance(_nothing(batch, most, cache), model.logits(last))
+    read = prefill(model, prompts, limits, ids.pad)
+    chooser = _Chooser(model.vocabulary_size, read, limits, sampling, ids, stop)
+    state = chooser.advance(chooser.beginning(), model.logits(read.hidden))
 
     def going_on(*state: Any) -> Tensor:
         return ~tf.reduce_all(_State(*state).done)
 
     def one_token(*values: Any) -> _State:
         state = _State(*values)
-        # A row that is done goes on writing, in vain; it must not leave the cache.
-        position = tf.minimum(prompt_lengths + state.step, longest + most) - 1
+        position = next_position(read, state.step)
         hidden, cache = model.decode(state.latest[:, None], state.cache, position)
         return chooser.advance(state._replace(cache=cache), model.logits(hidden[:, 0]))
 
@@ -124,27 +98,51 @@ class _Chooser:
 
     def __init__(
         self,
-        prompts: Tensor,
-        prompt_lengths: Tensor,
+        vocabulary_size: int,
+        read: Prefilled,
         limits: Tensor,
         sampling: Sampling,
+        ids: SpecialIds,
         stop: StopStrings | None,
-        vocabulary_size: int,
     ) -> None:
-        self.prompts = prompts
-        self.prompt_lengths = prompt_lengths
+        self.read = read
         self.limits = limits
         self.sampling = sampling
+        self.ids = ids
         self.stop = stop
-        self.only_text = _only_text(vocabulary_size)  # made here, once, and not in the loop
+        inside = tf.range(tf.shape(read.prompts)[1]) < read.lengths[:, None]
+        # Pad may be eos as well, and is not yet said: a token of the row stands for it.
+        self.said = tf.where(inside, read.prompts, read.prompts[:, :1])
+        self.only_text = ids.only_text(vocabulary_size)  # made here, once, and not in the loop
+
+    def beginning(self) -> _State:
+        """The state before the first token."""
+        batch, most = tf.shape(self.limits)[0], self.read.most
+        return _State(
+            step=tf.constant(0),
+            latest=tf.zeros([batch], tf.int32),
+            done=tf.zeros([batch], tf.bool),
+            spelt=tf.fill([batch], ""),
+            generated=Generated(
+                tokens=tf.fill([batch, most], self.ids.pad),
+                lengths=tf.zeros([batch], tf.int32),
+                log_probabilities=tf.zeros([batch, most]),
+                stopped=tf.zeros([batch], tf.bool),
+                stop_suffix=tf.zeros([batch], tf.int32),
+            ),
+            cache=self.read.cache,
+        )
 
     def advance(self, state: _State, logits: Tensor) -> _State:
         """The state with one more token in each row that is not done."""
         made = state.generated
-        history = tf.concat([self.prompts, made.tokens], axis=1)
-        position = self.prompt_lengths + state.step
-        token = samplers.choose(logits + self.only_text, history, position, self.sampling)
-        ended = token == EOS_ID
+        chosen = tf.range(self.read.most) < state.step
+        history = [self.said, tf.where(chosen, made.tokens, self.said[:, :1])]
+        position = self.read.lengths + state.step
+        token = samplers.choose(
+            logits + self.only_text, tf.concat(history, axis=1), position, self.sampling
+        )
+        ended = token == self.ids.eos
         spelt, suffix = self._search(state.spelt, token)
 
         going = ~state.done
@@ -181,28 +179,3 @@ class _Chooser:
 
         wanted = tf.reduce_any(tf.strings.length(strings) > 0)
         return tf.cond(wanted, search, lambda: (spelt, nothing))
-
-
-def _nothing(batch: Tensor, most: Tensor, cache: Any) -> _State:
-    """The state before the first token."""
-    return _State(
-        step=tf.constant(0),
-        latest=tf.zeros([batch], tf.int32),
-        done=tf.zeros([batch], tf.bool),
-        spelt=tf.fill([batch], ""),
-        generated=Generated(
-            tokens=tf.fill([batch, most], PAD_ID),
-            lengths=tf.zeros([batch], tf.int32),
-            log_probabilities=tf.zeros([batch, most]),
-            stopped=tf.zeros([batch], tf.bool),
-            stop_suffix=tf.zeros([batch], tf.int32),
-        ),
-        cache=cache,
-    )
-
-
-def _only_text(vocabulary_size: int) -> Tensor:
-    """What to add to logits, float32 [V]: -inf for ids that are no text."""
-    ids = tf.range(vocabulary_size)
-    forbidden = tf.reduce_any(ids[:, None] == FORBIDDEN, axis=1)
-    return tf.where(forbidden, -float("inf"), 0.0)

@@ -43,7 +43,7 @@ def choose(logits: Tensor, history: Tensor, position: Tensor, sampling: Sampling
 
     Args:
         logits: float32 [B, V]; -inf for tokens that may never be chosen.
-        history: int32 [B, L], the tokens so far in any order, filled up with such a token.
+        history: int32 [B, L], the tokens so far in any order, filled up with one of them.
         position: int32 [B], the place of the chosen token in its sequence.
         sampling: Settings of each row.
 

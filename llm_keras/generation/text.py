@@ -1,55 +1,61 @@
-"""Text in, text out: the decode loop with a tokenizer around it."""
+"""Text in, text out: the decode loops with a tokenizer around them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from llm_keras import config
 from llm_keras.errors import UserError
-from llm_keras.generation import stop_strings
+from llm_keras.generation import beam_search, stop_strings
+from llm_keras.generation.cached_model import CachedModel, WithSource
 from llm_keras.generation.decode_loop import StopStrings, generate
-from llm_keras.generation.pieces import piece_bytes
 from llm_keras.generation.samplers import Sampling
-from llm_keras.tokenizers import SentencePieceTokenizer
-from llm_keras.tokenizers.in_graph import InGraphTokenizer
-from llm_keras.tokenizers.sentence_piece import BOS_ID
+from llm_keras.generation.special_ids import special_ids
+from llm_keras.tokenizers import Tokenizer, in_graph
 
 Tensor = Any
 
 
 class Answer(NamedTuple):
-    """The continuation of each row's prompt."""
+    """What the model says to each row's prompt."""
 
     text: Tensor  #: string [B], valid UTF-8, without prompt and stop string.
     finish_reason: Tensor  #: string [B], `stop` (eos or a stop string) or `length`.
-    prompt_tokens: Tensor  #: int32 [B], bos included.
+    prompt_tokens: Tensor  #: int32 [B], bos and eos included.
     completion_tokens: Tensor  #: int32 [B], those of a stop string included, without eos.
     tokens: Tensor  #: int32 [B, N], filled up with pad.
     log_probabilities: Tensor  #: float32 [B, N], of `tokens` under the model itself.
 
 
-class TextGenerator:
-    """Continues texts with a model; everybody who generates text goes through here.
+class TextModel(ABC):
+    """A model with its tokenizer; everybody who generates text goes through here.
 
     Args:
-        network: The language model.
-        tokenizer: The content of the `tokenizer.model` file that it was trained with.
+        network: The model.
+        tokenizer: The one that it was trained with.
     """
 
-    def __init__(self, network: Any, tokenizer: bytes) -> None:
+    #: Most tokens that a prompt may have.
+    longest_prompt: int
+
+    def __init__(self, network: Any, tokenizer: Tokenizer) -> None:
         self.network = network
-        self.tokenizer = InGraphTokenizer(tokenizer)
-        self.pieces = piece_bytes(tokenizer)
+        self.tokenizer = in_graph.load(tokenizer.model)
+        self.ids = special_ids(tokenizer, network.vocabulary_size)
+        self.pieces = tokenizer.piece_bytes()
+        self.adds_bos = tokenizer.adds_bos
         self.context_length: int = network.sequence_length
 
+    @abstractmethod
     def encode(self, texts: Tensor) -> tf.RaggedTensor:
-        """Prompts: bos and the tokens of each text. String [B] to ragged int32 [B, None]."""
-        ids = self.tokenizer.encode(texts)
-        return tf.concat([tf.fill([ids.nrows(), 1], BOS_ID), ids], axis=1)
+        """Prompts of texts: string [B] to ragged int32 [B, None]."""
+
+    @abstractmethod
+    def _decoder(self, prompts: tf.RaggedTensor) -> tuple[CachedModel, tf.RaggedTensor, Tensor]:
+        """What decodes, what it is given first, and the most new tokens it has room for."""
 
     def answer(
         self,
@@ -58,71 +64,123 @@ class TextGenerator:
         sampling: Sampling,
         stop: Tensor | None = None,
     ) -> Answer:
-        """Continues prompts of at most `context_length - 1` tokens each.
+        """Draws an answer to prompts of at most `longest_prompt` tokens each.
 
         Args:
             prompts: Ragged int32 [B, None], as `encode` makes them.
-            max_new_tokens: int32 [B]; prompt and new tokens end at the context's end at the latest.
+            max_new_tokens: int32 [B]; an answer ends at the context's end at the latest.
             sampling: How each row's tokens are chosen.
             stop: string [B, S], S >= 1, valid UTF-8, or None.
         """
-        prompt_tokens = tf.cast(prompts.row_lengths(), tf.int32)
+        decoder, first, room = self._decoder(prompts)
         made = generate(
-            self.network,
-            prompts,
-            tf.minimum(max_new_tokens, self.context_length - prompt_tokens),
+            decoder,
+            first,
+            tf.minimum(max_new_tokens, room),
             sampling,
+            self.ids,
             None if stop is None else StopStrings(stop, self.pieces),
         )
-        tokens = tf.RaggedTensor.from_tensor(made.tokens, lengths=made.lengths)
-        text = self.tokenizer.decode(tokens)
+        said = self._said(prompts, made.tokens, made.lengths, made.log_probabilities, made.stopped)
+        # From a stop string on, the bytes are whole characters: cutting them keeps UTF-8.
+        return said._replace(text=stop_strings.cut_suffix(said.text, made.stop_suffix))
+
+    def search(
+        self,
+        prompts: tf.RaggedTensor,
+        max_new_tokens: Tensor,
+        num_beams: int,
+        length_penalty: float,
+    ) -> Answer:
+        """The best answer that beam search finds; see `answer` and `beam_search.search`."""
+        decoder, first, room = self._decoder(prompts)
+        limits = tf.minimum(max_new_tokens, room)
+        found = beam_search.search(decoder, first, limits, self.ids, num_beams, length_penalty)
+        best = tf.nest.map_structure(lambda part: part[:, 0], found)
+        return self._said(prompts, best.tokens, best.lengths, best.log_probabilities, best.finished)
+
+    def answer_as(
+        self, prompts: tf.RaggedTensor, settings: config.Generation, seed: int = 0
+    ) -> Answer:
+        """`search`, where a run file asks for more than one beam; otherwise `answer`."""
+        rows = prompts.nrows(tf.int32)
+        limits = tf.fill([rows], settings.max_new_tokens)
+        if settings.num_beams > 1:
+            return self.search(prompts, limits, settings.num_beams, settings.length_penalty)
+        return self.answer(prompts, limits, same_for_all(settings, rows, seed))
+
+    def _said(
+        self,
+        prompts: tf.RaggedTensor,
+        tokens: Tensor,
+        lengths: Tensor,
+        log_probabilities: Tensor,
+        stopped: Tensor,
+    ) -> Answer:
         return Answer(
-            # From a stop string on, the bytes are whole characters: cutting them keeps UTF-8.
-            text=stop_strings.cut_suffix(text, made.stop_suffix),
-            finish_reason=tf.where(made.stopped, "stop", "length"),
-            prompt_tokens=prompt_tokens,
-            completion_tokens=made.lengths,
-            tokens=made.tokens,
-            log_probabilities=made.log_probabilities,
+            text=self.tokenizer.decode(tf.RaggedTensor.from_tensor(tokens, lengths=lengths)),
+            finish_reason=tf.where(stopped, "stop", "length"),
+            prompt_tokens=tf.cast(prompts.row_lengths(), tf.int32),
+            completion_tokens=lengths,
+            tokens=tokens,
+            log_probabilities=log_probabilities,
         )
 
 
-@dataclass(frozen=True)
-class Completion:
-    """The continuation of one prompt; see `Answer` for the fields."""
+class TextGenerator(TextModel):
+    """Continues texts with a causal language model; prompt and answer share its context."""
 
-    text: str
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
+    def __init__(self, network: Any, tokenizer: Tokenizer) -> None:
+        super().__init__(network, tokenizer)
+        self.longest_prompt = self.context_length - 1
+
+    def encode(self, texts: Tensor) -> tf.RaggedTensor:
+        """Bos, where the tokenizer's models see one, and the tokens of each text.
+
+        Without a bos, that of the decoder stands for an empty text: no prompt is empty.
+        """
+        ids = self.tokenizer.encode(texts)
+        has_bos = tf.logical_or(self.adds_bos, ids.row_lengths() == 0)
+        return tf.concat([_ids_where(has_bos, self.ids.bos), ids], axis=1)
+
+    def _decoder(self, prompts: tf.RaggedTensor) -> tuple[CachedModel, tf.RaggedTensor, Tensor]:
+        return self.network, prompts, self.context_length - tf.cast(prompts.row_lengths(), tf.int32)
 
 
-def generate_text(
-    network: Any,
-    tokenizer: SentencePieceTokenizer,
-    prompts: Sequence[str],
-    settings: config.Generation,
-    seed: int = 0,
-) -> list[Completion]:
-    """Continues each prompt. Equal prompts with equal seeds give equal texts.
+class Translator(TextModel):
+    """Answers texts with an encoder-decoder: the prompt is the source, the answer the target."""
+
+    def __init__(self, network: Any, tokenizer: Tokenizer) -> None:
+        super().__init__(network, tokenizer)
+        self.longest_prompt = self.context_length
+
+    def encode(self, texts: Tensor) -> tf.RaggedTensor:
+        """The tokens of each text, and eos."""
+        ids = self.tokenizer.encode(texts)
+        return tf.concat([ids, _ids_where(ids.row_lengths() >= 0, self.ids.eos)], axis=1)
+
+    def _decoder(self, prompts: tf.RaggedTensor) -> tuple[CachedModel, tf.RaggedTensor, Tensor]:
+        first = _ids_where(prompts.row_lengths() >= 0, self.ids.bos)
+        return WithSource(self.network, prompts, self.ids.pad), first, self.context_length
+
+
+def text_model(network: Any, tokenizer: Tokenizer) -> TextModel:
+    """What generates text with a model of this kind.
 
     Raises:
-        UserError: A prompt does not fit the model's context.
+        UserError: It is a masked_lm.
     """
-    if not prompts:
-        return []
-    generator = TextGenerator(network, tokenizer.model)
-    rows = [[BOS_ID, *ids] for ids in tokenizer.encode_batch(prompts)]
-    _check_lengths([len(row) for row in rows], generator.context_length)
-    answer = tf.function(generator.answer)(
-        tf.ragged.constant(rows, tf.int32, ragged_rank=1),
-        tf.fill([len(rows)], settings.max_new_tokens),
-        same_for_all(settings, len(rows), seed),
-    )
-    return [
-        Completion(text.decode(), reason.decode(), *map(int, counts))
-        for text, reason, *counts in zip(*(part.numpy() for part in answer[:4]), strict=True)
-    ]
+    kinds: dict[str, type[TextModel]] = {
+        "causal_lm": TextGenerator,
+        "encoder_decoder": Translator,
+    }
+    kind = network.settings.kind
+    if kind not in kinds:
+        raise UserError(
+            f"a {kind} generates no text: it makes vectors of texts; export it and ask its"
+            " signature `encode`"
+        )
+    return kinds[kind](network, tokenizer)
 
 
 def same_for_all(settings: config.Generation, rows: Tensor, seed: int = 0) -> Sampling:
@@ -137,10 +195,7 @@ def same_for_all(settings: config.Generation, rows: Tensor, seed: int = 0) -> Sa
     )
 
 
-def _check_lengths(lengths: list[int], context_length: int) -> None:
-    for number, length in enumerate(lengths, 1):
-        if length >= context_length:
-            raise UserError(
-                f"prompt {number} has {length} tokens, bos included, but the context of"
-                f" {context_length} tokens must hold it and at least one more; shorten it"
-            )
+def _ids_where(wanted: Tensor, token_id: int) -> tf.RaggedTensor:
+    """Rows of one id where `wanted` bool [B], and of none elsewhere."""
+    rows = tf.fill([tf.size(wanted), 1], token_id)
+    return tf.RaggedTensor.from_tensor(rows, lengths=tf.cast(wanted, tf.int64))

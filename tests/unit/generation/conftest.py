@@ -64,7 +64,7 @@ def make_answer(tokenizer):
     """Makes a function from prompts and settings to answers: one graph for all of its calls."""
 
     def make(network):
-        generator = TextGenerator(network, tokenizer.model)
+        generator = TextGenerator(network, tokenizer)
 
         @tf.function(input_signature=SIGNATURE)
         def graph(texts, limits, sampling, stop):

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from llm_keras.generation import decode_loop
 from llm_keras.generation.decode_loop import StopStrings, generate
 from llm_keras.generation.samplers import Sampling
+from llm_keras.generation.special_ids import SpecialIds
 
 V, STATES = 30, 97
 EOS = 3
+IDS = SpecialIds(pad=0, bos=2, eos=EOS, never=(0, 1, 2))
 TABLE = np.random.default_rng(5).normal(0, 2, (STATES, V)).astype("float32")
 TABLE[:, EOS] -= 1  # rarely
 TABLE[:, :3] += 3  # what must never come out is often the most probable
@@ -81,13 +82,13 @@ def ragged(prompts):
 @tf.function(reduce_retracing=True)
 def graph(prompts, limits, settings):
     """The loop inside a graph, as everybody uses it."""
-    return generate(SumModel(), prompts, limits, settings)
+    return generate(SumModel(), prompts, limits, settings, IDS)
 
 
 @tf.function(reduce_retracing=True)
 def graph_with_stops(prompts, limits, settings, stop):
     """The same with stop strings."""
-    return generate(SumModel(), prompts, limits, settings, StopStrings(stop, PIECES))
+    return generate(SumModel(), prompts, limits, settings, IDS, StopStrings(stop, PIECES))
 
 
 def run(prompts, limits, settings, stop=None):
@@ -189,7 +190,8 @@ def test_ends_as_soon_as_all_rows_are_done(monkeypatch):
 
     tokens, _, stopped = by_hand(PROMPTS[0], 500)
     assert stopped
-    tf.function(lambda: generate(Counted(), ragged(PROMPTS[:1]), tf.constant([500]), sampling(1)))()
+    prompts, limits = ragged(PROMPTS[:1]), tf.constant([500])
+    tf.function(lambda: generate(Counted(), prompts, limits, sampling(1), IDS))()
     assert len(calls) == len(tokens) + 1  # eos is a token too
 
 
@@ -206,4 +208,13 @@ def test_log_probabilities_are_the_models_own():
     raw = TABLE[(2 * 1 + 5 * 2) % STATES].astype("float64")
     expected = raw[int(made.tokens[0, 0])] - np.log(np.exp(raw).sum())
     np.testing.assert_allclose(made.log_probabilities[0, 0], expected, rtol=1e-5)
-    assert decode_loop.FORBIDDEN == (0, 1, 2)
+
+
+def test_filling_is_not_said_where_pad_is_eos():
+    """GPT-2 has one id for both: a penalty on repetition must not fall on eos."""
+    limits = tf.constant([40, 25, 3, 1])
+    penalised = sampling(4, penalty=1.8)
+    expected = rows_of(run(PROMPTS, limits, penalised))
+    same_id = IDS._replace(pad=EOS)
+    made = tf.function(lambda: generate(SumModel(), ragged(PROMPTS), limits, penalised, same_id))()
+    assert rows_of(made) == expected
