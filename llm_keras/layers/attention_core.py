@@ -97,8 +97,9 @@ def attend(
     value = tf.transpose(value, [0, 2, 1, 3])
     # A length that is not known while the graph is made, as in a SavedModel, is not cut.
     known = length if isinstance(length, int) else 0
-    if block_length is None and isinstance(mask, RowMask):
-        block_length = choose_block(length, mask.causal, mask.window)
+    if block_length is None:
+        reach = (mask.causal, mask.window) if isinstance(mask, RowMask) else (False, None)
+        block_length = choose_block(length, *reach)
     if block_length is None or block_length >= known:
         whole = mask.whole() if isinstance(mask, RowMask) else mask
         attended = _attend(query, key, value, whole, scoring)
