@@ -222,7 +222,7 @@ def _recomputed(blocks: Sequence[_Block]) -> Callable[..., tf.Tensor]:
     @tf.custom_gradient
     def attend(*parts: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
-            sums = [tf.zeros_like(part) for part in parts]
+            sums = [tf.zeros_like(part, tf.float32) for part in parts]
             for block in blocks:
                 with tf.control_dependencies([upstream, *sums]):
                     copies = [tf.identity(part) for part in parts]
@@ -231,8 +231,9 @@ def _recomputed(blocks: Sequence[_Block]) -> Callable[..., tf.Tensor]:
                     result = block(*copies)
                 given = _places(upstream, 3, block.queries)
                 more = tape.gradient(result, copies, output_gradients=given)
+                more = [tf.cast(part, tf.float32) for part in more]
                 sums = [total + part for total, part in zip(sums, more, strict=True)]
-            return sums
+            return [tf.cast(total, part.dtype) for total, part in zip(sums, parts, strict=True)]
 
         results: list[tf.Tensor] = []
         for block in blocks:
