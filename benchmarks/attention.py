@@ -4,9 +4,9 @@
     python benchmarks/attention.py memory [--length 8192]
 
 `time` calls attention alone, causal, in float32, and differentiates it by queries, keys and values.
-`memory` trains two blocks (width 512, 8 heads) for two steps on one row, once with scores kept and
-once as the package does it for long rows, each in a process of its own (`ru_maxrss`); a matrix
-[T, T] of one head alone takes 4 T T bytes.
+`memory` trains two blocks (width 512, 8 heads) for two steps on one row: with whole score matrices,
+with blocks whose scores are kept, and as the package does it for long rows, each in a process of
+its own (`ru_maxrss`); a matrix [T, T] of one head alone takes 4 T T bytes.
 """
 
 from __future__ import annotations
@@ -122,8 +122,15 @@ def _peak(way: str, length: int) -> float:
     from llm_keras.layers import attention_core
     from llm_keras.training import Trainer
 
-    attention_core.KEPT_LENGTH = length if way == "kept" else attention_core.KEPT_LENGTH
-    shape = config.Model(num_layers=2, hidden_dim=512, intermediate_dim=1024, num_query_heads=8)
+    if way in ("whole", "blocks kept"):
+        attention_core.KEPT_LENGTH = length
+    shape = config.Model(
+        num_layers=2,
+        hidden_dim=512,
+        intermediate_dim=1024,
+        num_query_heads=8,
+        attention_block_length=length if way == "whole" else None,
+    )
     network = models.build_model(shape, vocabulary_size=512, sequence_length=length)
     trainer = Trainer(network)
     trainer.compile("sgd")
@@ -140,7 +147,7 @@ def _memory(length: int) -> None:
     print(f"one row of {length}; [T, T] of 8 heads in 2 blocks: {64 * length**2 / 2**20:,.0f} MB\n")
     print("| | peak MB | of training |\n|---|---|---|")
     base = 0.0
-    for way in ("built", "kept", "recomputed"):
+    for way in ("built", "whole", "blocks kept", "recomputed"):
         child = subprocess.run(
             [sys.executable, __file__, "peak", "--way", way, "--length", str(length)],
             capture_output=True,

@@ -4,7 +4,8 @@
 
 Trains models of widths 64 to 1024 for a few steps on the same tokens with AdamW, in standard and in
 maximal update parametrization, and prints the mean absolute activation of each part after the last
-step. Under muP every row is flat; otherwise the logits and the blocks' outputs grow with the width.
+step, and by how much the targets' logits have changed (what logits start from falls with the width
+under muP, by design). Under muP every row is flat; otherwise they grow with the width.
 
 References:
     Yang et al. 2022, appendix D.1.
@@ -26,7 +27,8 @@ STEPS = 4
 SEEDS = (0, 1, 2)
 HEAD_DIM = 16
 VOCABULARY, LENGTH, BATCH = 512, 32, 8
-PARTS = ("embedding", "attention", "feed_forward", "last block", "logits")
+CHANGE = "targets' change"
+PARTS = ("embedding", "attention", "feed_forward", "last block", CHANGE)
 
 Sizes = dict[str, list[float]]  # part -> one size for each width
 
@@ -64,15 +66,17 @@ def _sizes(width: int, mup: bool, seed: int) -> dict[str, float]:
     trainer.compile(optimizers.build(run.training, network.trainable_variables, multiple))
     random = np.random.default_rng(seed)
     tokens = random.integers(4, VOCABULARY, [BATCH, LENGTH + 1]).astype("int32")
+    inputs = {"tokens": tf.constant(tokens[:, :-1])}
+    start = _look(network, inputs)[CHANGE]
     data = tf.data.Dataset.from_tensors({"tokens": tokens}).repeat()
     trainer.fit(data, steps_per_epoch=STEPS, shuffle=False, verbose=0)
-    return _look(network, tf.constant(tokens[:, :-1]))
+    seen = _look(network, inputs)
+    seen[CHANGE] = tf.gather(seen[CHANGE] - start, tokens[:, 1:], batch_dims=2)
+    return {part: float(tf.reduce_mean(tf.abs(seen[part]))) for part in PARTS}
 
 
-def _look(network: Any, tokens: Any) -> dict[str, float]:
-    import tensorflow as tf
-
-    seen: dict[str, Any] = {"embedding": network.embedding(tokens)}
+def _look(network: Any, inputs: Any) -> dict[str, Any]:
+    seen: dict[str, Any] = {"embedding": network.embedding(inputs["tokens"])}
 
     def block_call(block: Any, x: Any, context: Any, key: Any) -> Any:
         output = block(x, context, key)
@@ -82,8 +86,8 @@ def _look(network: Any, tokens: Any) -> dict[str, float]:
         return output
 
     network.block_call = block_call
-    seen["logits"] = network({"tokens": tokens})
-    return {part: float(tf.reduce_mean(tf.abs(seen[part]))) for part in PARTS}
+    seen[CHANGE] = network(inputs)
+    return seen
 
 
 def _measure(mup: bool) -> Sizes:
