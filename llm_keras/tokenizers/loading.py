@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from llm_keras.tokenizers import checks
+from llm_keras.tokenizers.hugging_face import HuggingFaceTokenizer
 from llm_keras.tokenizers.protocol import Tokenizer
 from llm_keras.tokenizers.sentence_piece import SentencePieceTokenizer
+from llm_keras.tokenizers.tokenizer_json import is_tokenizer_json
 
 
 def load(model: bytes | str | Path) -> Tokenizer:
@@ -18,4 +21,12 @@ def load(model: bytes | str | Path) -> Tokenizer:
     Raises:
         UserError: The file is missing, is neither, or asks for something that is not supported.
     """
-    return SentencePieceTokenizer(model)
+    content, _ = checks.read(model)
+    return (
+        HuggingFaceTokenizer(model) if is_tokenizer_json(content) else SentencePieceTokenizer(model)
+    )
+
+
+def file_name(model: bytes) -> str:
+    """What to call the file that holds this content."""
+    return "tokenizer.json" if is_tokenizer_json(model) else "tokenizer.model"

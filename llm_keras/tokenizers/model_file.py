@@ -1,7 +1,7 @@
-"""Reads and finishes the bytes of a SentencePiece model file.
+"""Reads, finishes and writes the bytes of a SentencePiece model file.
 
 A model is a Protocol Buffers message. Its generated classes need a newer runtime than TensorFlow's,
-so the few fields that matter here are read by hand.
+so the few fields that matter here are read and written by hand.
 
 References:
     https://protobuf.dev/programming-guides/encoding and sentencepiece_model.proto.
@@ -10,13 +10,16 @@ References:
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 # Fields of ModelProto, of its NormalizerSpec, TrainerSpec and SentencePiece.
 PIECES, TRAINER, NORMALIZER, DENORMALIZER = 1, 2, 3, 5
 RULES, RULE_FILE = 2, 6
-MODEL_TYPE, UNIGRAM = 3, 1
+MODEL_TYPE, UNIGRAM, BPE = 3, 1, 2
+BYTE_FALLBACK = 35
+ID = {"unk": 40, "bos": 41, "eos": 42, "pad": 43}
+NAME, SPACE_IN_FRONT, FEWER_SPACES, MARK_SPACES = 1, 3, 4, 5
 TEXT, SCORE, TYPE = 1, 2, 3
 NORMAL, USER_DEFINED = 1, 4
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types
@@ -43,6 +46,27 @@ def finish(model: bytes) -> bytes:
     for spec in (NORMALIZER, DENORMALIZER):
         model = _edit(model, spec, lambda content: _without(content, RULE_FILE))
     return _edit(model, PIECES, _round_score) if is_unigram(model) else model
+
+
+def piece(text: bytes, score: float, kind: int) -> bytes:
+    """One piece as the model file holds it."""
+    content = _field(TEXT, text) + _tag(SCORE, FIXED32) + struct.pack("<f", score)
+    return _field(PIECES, content + _number(TYPE, kind))
+
+
+def bpe(pieces: Iterable[bytes], special_ids: Mapping[str, int], space_in_front: bool) -> bytes:
+    """A BPE model that spells with bytes what has no piece, and normalises nothing.
+
+    Args:
+        pieces: What `piece` gave, in the order of their ids.
+        special_ids: The ids of unk, bos, eos, pad; -1 for none.
+        space_in_front: Whether a text gets a space in front, which decoding takes away.
+    """
+    trainer = _number(MODEL_TYPE, BPE) + _number(BYTE_FALLBACK, 1)
+    trainer += b"".join(_number(ID[role], number) for role, number in special_ids.items())
+    normalizer = _field(NAME, b"identity") + _number(SPACE_IN_FRONT, space_in_front)
+    normalizer += _number(FEWER_SPACES, 0) + _number(MARK_SPACES, 1)
+    return b"".join(pieces) + _field(TRAINER, trainer) + _field(NORMALIZER, normalizer)
 
 
 def is_unigram(model: bytes) -> bool:
@@ -97,8 +121,7 @@ def _edit(message: bytes, number: int, change: Callable[[bytes], bytes]) -> byte
     parts = []
     for field in _fields(message):
         if field.number == number and isinstance(field.value, bytes):
-            content = change(field.value)
-            parts += [_varint(number << 3 | BYTES), _varint(len(content)), content]
+            parts.append(_field(number, change(field.value)))
         else:
             parts.append(field.raw)
     return b"".join(parts)
@@ -130,6 +153,19 @@ def _read_varint(message: bytes, at: int) -> tuple[int, int]:
         shift, at = shift + 7, at + 1
         if byte < 0x80:
             return value, at
+
+
+def _tag(number: int, wire_type: int) -> bytes:
+    return _varint(number << 3 | wire_type)
+
+
+def _field(number: int, content: bytes) -> bytes:
+    return _tag(number, BYTES) + _varint(len(content)) + content
+
+
+def _number(number: int, value: int) -> bytes:
+    """An integer field; a negative one is written as its 64-bit two's complement."""
+    return _tag(number, VARINT) + _varint(value % 2**64)
 
 
 def _varint(value: int) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 import sentencepiece
 
 from llm_keras.errors import UserError
-from llm_keras.tokenizers import segments
+from llm_keras.tokenizers import checks, segments
 
 #: Ids of the special pieces in every model that `train_tokenizer` makes.
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = range(4)
@@ -38,7 +38,7 @@ class SentencePieceTokenizer:
     """
 
     def __init__(self, model: bytes | str | Path) -> None:
-        self.model, name = _content(model)
+        self.model, name = checks.read(model)
         self._processor = processor = _processor(self.model, name)
         if processor.eos_id() < 0:
             raise UserError(f"{name}: has no piece that ends a text (eos), which generation needs")
@@ -69,10 +69,7 @@ class SentencePieceTokenizer:
 
         Lone surrogates, which are not Unicode text, count as U+FFFD.
         """
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            text = _without_surrogates(text)
+        text = checks.valid_text(text)
         if not self._expressions:
             return list(self._processor.encode(text))
         parts = segments.cut(text, self._expressions)
@@ -88,13 +85,7 @@ class SentencePieceTokenizer:
         Raises:
             UserError: An id is not in the vocabulary.
         """
-        numbers = [int(number) for number in ids]
-        if numbers and not 0 <= min(numbers) <= max(numbers) < self.vocabulary_size:
-            wrong = next(n for n in numbers if not 0 <= n < self.vocabulary_size)
-            raise UserError(
-                f"token id {wrong} is not in the vocabulary of {self.vocabulary_size} pieces"
-            )
-        return str(self._processor.decode(numbers))
+        return str(self._processor.decode(checks.valid_ids(ids, self.vocabulary_size)))
 
     def piece(self, token_id: int) -> str:
         """The piece behind an id, as SentencePiece writes it (U+2581 for a space), to look at."""
@@ -113,17 +104,6 @@ class SentencePieceTokenizer:
         return piece.replace(SPACE, " ").encode()
 
 
-def _content(model: bytes | str | Path) -> tuple[bytes, str]:
-    if isinstance(model, bytes):
-        return model, "tokenizer model"
-    try:
-        return Path(model).read_bytes(), str(model)
-    except FileNotFoundError:
-        raise UserError(f"{model}: no tokenizer here; run `llm-keras tokenizer` first") from None
-    except OSError as error:
-        raise UserError(f"{model}: cannot be read: {error.strerror}") from None
-
-
 def _processor(model: bytes, name: str) -> sentencepiece.SentencePieceProcessor:
     processor = sentencepiece.SentencePieceProcessor()
     try:
@@ -134,7 +114,3 @@ def _processor(model: bytes, name: str) -> sentencepiece.SentencePieceProcessor:
             " make it again with `llm-keras tokenizer`"
         ) from None
     return processor
-
-
-def _without_surrogates(text: str) -> str:
-    return "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
