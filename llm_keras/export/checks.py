@@ -52,27 +52,14 @@ def same_rows(name: str, value: Tensor, **others: Tensor) -> list[tf.Operation]:
     return [check(other, tf.shape(tensor)[0]) for other, tensor in others.items()]
 
 
-def prompts_fit(prompt_tokens: Tensor, context_length: int) -> list[tf.Operation]:
-    """A prompt leaves room for at least one new token."""
+def fits(tokens: Tensor, room: int, name: str) -> list[tf.Operation]:
+    """A text has no more tokens, int32 [B], than there is room for."""
     return [
         require(
-            prompt_tokens < context_length,
-            "the prompt has ",
-            prompt_tokens,
-            f" tokens, bos included; the context of {context_length} tokens has room for"
-            f" {context_length - 1} and one new token: shorten it",
-        )
-    ]
-
-
-def texts_fit(tokens: Tensor, context_length: int) -> list[tf.Operation]:
-    """A text to be scored fits the context."""
-    return [
-        require(
-            tokens <= context_length,
-            "the text has ",
+            tokens <= room,
+            f"the {name} has ",
             tokens,
-            f" tokens; the context has room for {context_length}: shorten it",
+            f" tokens, special ones included; there is room for {room}: shorten it",
         )
     ]
 

@@ -13,15 +13,24 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from llm_keras import config
+from llm_keras import config, tokenizers
 from llm_keras.errors import UserError
 from llm_keras.export import linter, warmup
-from llm_keras.export.signatures import Servable
-from llm_keras.tokenizers import SentencePieceTokenizer
+from llm_keras.export.continuation import Continuation
+from llm_keras.export.encoding import Encoding
+from llm_keras.export.servable import Servable
+from llm_keras.export.translation import Translation
+from llm_keras.generation import text_model
+from llm_keras.tokenizers import Tokenizer
 
 #: A folder with a name that is no number: servers look at numbers only.
 PARTIAL = "incomplete-export"
 METADATA = "llm_keras.json"
+KINDS: dict[str, type[Servable]] = {
+    "causal_lm": Continuation,
+    "encoder_decoder": Translation,
+    "masked_lm": Encoding,
+}
 
 
 def export_saved_model(
@@ -31,14 +40,14 @@ def export_saved_model(
     generation: config.Generation,
     metadata: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Writes the next version of a model that takes text and gives text.
+    """Writes the next version of a model that takes text and gives text, or vectors of it.
 
     The folder `destination/<version>` appears by one rename when everything in it is on disk, so
     that a server watching `destination` never sees half a model. Weights and computation are
     float32, whatever the model was trained in.
 
     Args:
-        network: The trained language model.
+        network: The trained model, of any kind.
         tokenizer_model: The tokenizer's file that it was trained with.
         destination: Holds one folder for each version.
         generation: The settings of the signature `serving_default`.
@@ -51,7 +60,7 @@ def export_saved_model(
         UserError: The tokenizer is not the model's, or a weight is not a finite number.
         UnservableModelError: The linter found something that a server cannot run.
     """
-    tokenizer = SentencePieceTokenizer(tokenizer_model)
+    tokenizer = tokenizers.load(tokenizer_model)
     _check(network, tokenizer)
     network = in_float32(network)
     partial = destination / PARTIAL
@@ -59,9 +68,9 @@ def export_saved_model(
         shutil.rmtree(partial)
     partial.mkdir(parents=True)
     try:
-        _write(partial, network, tokenizer_model, generation)
+        _write(partial, network, tokenizer, tokenizer_model, generation)
         about = _describe(network, tokenizer, generation, metadata or {})
-        _write_extra(partial, about, network.sequence_length)
+        _write_extra(partial, about, network)
         linter.check(partial)
         _to_disk(partial)
         final = destination / str(_next_version(destination))
@@ -84,8 +93,9 @@ def in_float32(network: Any) -> Any:
     return twin
 
 
-def _check(network: Any, tokenizer: SentencePieceTokenizer) -> None:
-    if tokenizer.vocabulary_size != network.vocabulary_size:
+def _check(network: Any, tokenizer: Tokenizer) -> None:
+    # Fewer are fine: imported models have matrices with rows for no piece at all.
+    if tokenizer.vocabulary_size > network.vocabulary_size:
         raise UserError(
             f"the tokenizer has {tokenizer.vocabulary_size} pieces, but the model was made for"
             f" {network.vocabulary_size}; export with the tokenizer it was trained with"
@@ -99,15 +109,20 @@ def _check(network: Any, tokenizer: SentencePieceTokenizer) -> None:
 
 
 def _write(
-    folder: Path, network: Any, tokenizer_model: Path, generation: config.Generation
+    folder: Path,
+    network: Any,
+    tokenizer: Tokenizer,
+    tokenizer_model: Path,
+    generation: config.Generation,
 ) -> None:
-    servable = Servable(network, tokenizer_model, generation)
+    model = text_model(network, tokenizer)
+    servable = KINDS[network.settings.kind](model, tokenizer_model, generation)
     tf.saved_model.save(servable, str(folder), signatures=servable.signatures())
 
 
 def _describe(
     network: Any,
-    tokenizer: SentencePieceTokenizer,
+    tokenizer: Tokenizer,
     generation: config.Generation,
     metadata: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -125,11 +140,12 @@ def _describe(
     }
 
 
-def _write_extra(folder: Path, about: Mapping[str, Any], context_length: int) -> None:
+def _write_extra(folder: Path, about: Mapping[str, Any], network: Any) -> None:
     extra = folder / "assets.extra"
     extra.mkdir()
     (extra / METADATA).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    warmup.write(extra, warmup.requests(context_length))
+    requests = warmup.requests(network.settings.kind, network.sequence_length)
+    warmup.write(extra, requests)
 
 
 def _next_version(destination: Path) -> int:

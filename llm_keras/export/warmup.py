@@ -22,15 +22,33 @@ FILE_NAME = "tf_serving_warmup_requests"
 Request = Mapping[str, Any]
 
 
-def requests(context_length: int) -> dict[str, Request]:
-    """One row for each signature of `signatures.Servable`.
+def requests(kind: str, context_length: int) -> dict[str, Request]:
+    """One row for each signature of a model of this kind.
 
-    The text is one token short of the context where a token is a byte: long enough that memory is
-    asked for at its largest, and only one token is generated.
+    The text is about as long as the context where a token is a byte, so that memory is asked for at
+    its largest; special tokens and a space that a tokenizer puts in front fit too.
     """
-    text = np.array(["\0" * (context_length - 2)], object)
+    text = {"text": np.array(["\0" * (context_length - 3)], object)}
     tokens = {"tokens": np.zeros([1, 1], "int32"), "lengths": np.ones([1], "int32")}
-    settings = {
+    own: dict[str, dict[str, Request]] = {
+        "causal_lm": {
+            "serving_default": text,
+            "generate": {**text, **_settings()},
+            "score": text,
+            "logits": tokens,
+        },
+        "encoder_decoder": {
+            "serving_default": text,
+            "translate": text,
+            "score": {"source": text["text"], "target": text["text"]},
+        },
+        "masked_lm": {"serving_default": text, "encode": text},
+    }
+    return {**own[kind], "tokenize": text, "detokenize": tokens}
+
+
+def _settings() -> Request:
+    return {
         "temperature": np.ones([1], "float32"),
         "top_k": np.array([2], "int32"),
         "top_p": np.array([0.5], "float32"),
@@ -39,14 +57,6 @@ def requests(context_length: int) -> dict[str, Request]:
         "max_new_tokens": np.array([2], "int32"),
         "seed": np.zeros([1], "int32"),
         "stop": np.array([["\0"]], object),
-    }
-    return {
-        "serving_default": {"text": text},
-        "generate": {"text": text, **settings},
-        "score": {"text": text},
-        "tokenize": {"text": text},
-        "detokenize": tokens,
-        "logits": tokens,
     }
 
 

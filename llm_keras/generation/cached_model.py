@@ -48,10 +48,14 @@ class WithSource:
 
     def initial_cache(self, batch_size: Tensor, length: Tensor) -> Any:
         """Encodes the source; the cache holds the keys and values that the decoder looks up."""
-        tokens = self._source.to_tensor(self._pad)  # [B, S]
-        lengths = tf.cast(self._source.row_lengths(), tf.int32)
-        real = tf.cast(tf.range(tf.shape(tokens)[1]) < lengths[:, None], tf.int32)
-        return self._network.initial_cache(batch_size, length, tokens, real)
+        return self._network.initial_cache(batch_size, length, *filled_up(self._source, self._pad))
+
+
+def filled_up(rows: tf.RaggedTensor, pad: int) -> tuple[Tensor, Tensor]:
+    """Ids [B, T] with pad after each row's end, and their segments: 1 inside, 0 beyond."""
+    tokens = rows.to_tensor(pad)
+    lengths = tf.cast(rows.row_lengths(), tf.int32)
+    return tokens, tf.cast(tf.range(tf.shape(tokens)[1]) < lengths[:, None], tf.int32)
 
 
 class Prefilled(NamedTuple):

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from llm_keras import config
 from llm_keras.errors import UserError
-from llm_keras.generation.text import TextModel, text_model
+from llm_keras.generation.text import Writer, writer
 from llm_keras.tokenizers import Tokenizer
 
 PROMPTS = tf.RaggedTensorSpec([None, None], tf.int32, ragged_rank=1)
@@ -48,9 +48,9 @@ def generate_text(
         batch_size: Prompts at once, those of similar lengths together.
 
     Raises:
-        UserError: A prompt does not fit the model's context, or the model generates no text.
+        UserError: A prompt does not fit the model's context, or the model writes no text.
     """
-    model = text_model(network, tokenizer)
+    model = writer(network, tokenizer)
     if not prompts:
         return []
     rows = model.encode(tf.constant([_utf8(prompt) for prompt in prompts]))
@@ -76,10 +76,10 @@ def _utf8(text: str) -> bytes:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
-def _check_lengths(lengths: Sequence[int], model: TextModel) -> None:
+def _check_lengths(lengths: Sequence[int], model: Writer) -> None:
     for number, length in enumerate(lengths, 1):
         if length > model.longest_prompt:
             raise UserError(
-                f"prompt {number} has {length} tokens, bos or eos included, but the context of"
+                f"prompt {number} has {length} tokens, special ones included, but the context of"
                 f" {model.context_length} tokens has room for {model.longest_prompt}; shorten it"
             )

@@ -1,4 +1,4 @@
-"""Text in, text out: the decode loops with a tokenizer around them."""
+"""Text in, text or vectors out: models with a tokenizer around them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 from llm_keras import config
 from llm_keras.errors import UserError
 from llm_keras.generation import beam_search, stop_strings
-from llm_keras.generation.cached_model import CachedModel, WithSource
+from llm_keras.generation.cached_model import CachedModel, WithSource, filled_up
 from llm_keras.generation.decode_loop import StopStrings, generate
 from llm_keras.generation.samplers import Sampling
 from llm_keras.generation.special_ids import special_ids
@@ -31,15 +31,12 @@ class Answer(NamedTuple):
 
 
 class TextModel(ABC):
-    """A model with its tokenizer; everybody who generates text goes through here.
+    """A model with its tokenizer; everybody who gives text to a model goes through here.
 
     Args:
         network: The model.
         tokenizer: The one that it was trained with.
     """
-
-    #: Most tokens that a prompt may have.
-    longest_prompt: int
 
     def __init__(self, network: Any, tokenizer: Tokenizer) -> None:
         self.network = network
@@ -48,10 +45,16 @@ class TextModel(ABC):
         self.pieces = tokenizer.piece_bytes()
         self.adds_bos = tokenizer.adds_bos
         self.context_length: int = network.sequence_length
+        #: Most tokens that a row of `encode` may have.
+        self.longest_prompt = self.context_length
 
     @abstractmethod
     def encode(self, texts: Tensor) -> tf.RaggedTensor:
-        """Prompts of texts: string [B] to ragged int32 [B, None]."""
+        """What the model reads of texts: string [B] to ragged int32 [B, None], no row empty."""
+
+
+class Writer(TextModel):
+    """A model that writes text."""
 
     @abstractmethod
     def _decoder(self, prompts: tf.RaggedTensor) -> tuple[CachedModel, tf.RaggedTensor, Tensor]:
@@ -127,7 +130,7 @@ class TextModel(ABC):
         )
 
 
-class TextGenerator(TextModel):
+class TextGenerator(Writer):
     """Continues texts with a causal language model; prompt and answer share its context."""
 
     def __init__(self, network: Any, tokenizer: Tokenizer) -> None:
@@ -141,46 +144,65 @@ class TextGenerator(TextModel):
         """
         ids = self.tokenizer.encode(texts)
         has_bos = tf.logical_or(self.adds_bos, ids.row_lengths() == 0)
-        return tf.concat([_ids_where(has_bos, self.ids.bos), ids], axis=1)
+        return tf.concat([_where(has_bos, self.ids.bos), ids], axis=1)
 
     def _decoder(self, prompts: tf.RaggedTensor) -> tuple[CachedModel, tf.RaggedTensor, Tensor]:
         return self.network, prompts, self.context_length - tf.cast(prompts.row_lengths(), tf.int32)
 
 
-class Translator(TextModel):
+class Translator(Writer):
     """Answers texts with an encoder-decoder: the prompt is the source, the answer the target."""
-
-    def __init__(self, network: Any, tokenizer: Tokenizer) -> None:
-        super().__init__(network, tokenizer)
-        self.longest_prompt = self.context_length
 
     def encode(self, texts: Tensor) -> tf.RaggedTensor:
         """The tokens of each text, and eos."""
         ids = self.tokenizer.encode(texts)
-        return tf.concat([ids, _ids_where(ids.row_lengths() >= 0, self.ids.eos)], axis=1)
+        return tf.concat([ids, _everywhere(self.ids.eos, ids)], axis=1)
 
     def _decoder(self, prompts: tf.RaggedTensor) -> tuple[CachedModel, tf.RaggedTensor, Tensor]:
-        first = _ids_where(prompts.row_lengths() >= 0, self.ids.bos)
-        return WithSource(self.network, prompts, self.ids.pad), first, self.context_length
+        source = WithSource(self.network, prompts, self.ids.pad)
+        return source, _everywhere(self.ids.bos, prompts), self.context_length
+
+
+class TextEncoder(TextModel):
+    """Makes vectors of texts with a masked language model."""
+
+    def encode(self, texts: Tensor) -> tf.RaggedTensor:
+        """Bos, where the tokenizer's models see one, the tokens of each text, and eos."""
+        ids = self.tokenizer.encode(texts)
+        before = [_everywhere(self.ids.bos, ids)] if self.adds_bos else []
+        return tf.concat([*before, ids, _everywhere(self.ids.eos, ids)], axis=1)
+
+    def vectors(self, rows: tf.RaggedTensor) -> Tensor:
+        """The mean of each row's hidden states, at unit length: float32 [B, D]."""
+        tokens, segments = filled_up(rows, self.ids.pad)
+        return self.network.sentence_vectors({"tokens": tokens, "segments": segments})
+
+
+KINDS: dict[str, type[TextModel]] = {
+    "causal_lm": TextGenerator,
+    "encoder_decoder": Translator,
+    "masked_lm": TextEncoder,
+}
 
 
 def text_model(network: Any, tokenizer: Tokenizer) -> TextModel:
-    """What generates text with a model of this kind.
+    """A model of any kind with its tokenizer."""
+    return KINDS[network.settings.kind](network, tokenizer)
+
+
+def writer(network: Any, tokenizer: Tokenizer) -> Writer:
+    """A model that writes text, with its tokenizer.
 
     Raises:
         UserError: It is a masked_lm.
     """
-    kinds: dict[str, type[TextModel]] = {
-        "causal_lm": TextGenerator,
-        "encoder_decoder": Translator,
-    }
-    kind = network.settings.kind
-    if kind not in kinds:
+    model = text_model(network, tokenizer)
+    if not isinstance(model, Writer):
         raise UserError(
-            f"a {kind} generates no text: it makes vectors of texts; export it and ask its"
-            " signature `encode`"
+            f"a {network.settings.kind} writes no text, but makes vectors of texts; export it and"
+            " ask the signature `encode`"
         )
-    return kinds[kind](network, tokenizer)
+    return model
 
 
 def same_for_all(settings: config.Generation, rows: Tensor, seed: int = 0) -> Sampling:
@@ -195,7 +217,12 @@ def same_for_all(settings: config.Generation, rows: Tensor, seed: int = 0) -> Sa
     )
 
 
-def _ids_where(wanted: Tensor, token_id: int) -> tf.RaggedTensor:
-    """Rows of one id where `wanted` bool [B], and of none elsewhere."""
+def _everywhere(token_id: int, rows: tf.RaggedTensor) -> tf.RaggedTensor:
+    """As many rows, each of this one id."""
+    return _where(rows.row_lengths() >= 0, token_id)
+
+
+def _where(wanted: Tensor, token_id: int) -> tf.RaggedTensor:
+    """Rows of one id where `wanted` bool [B] says so, and of none elsewhere."""
     rows = tf.fill([tf.size(wanted), 1], token_id)
     return tf.RaggedTensor.from_tensor(rows, lengths=tf.cast(wanted, tf.int64))

@@ -64,3 +64,32 @@ def exported(network, tokenizer_model, settings, tmp_path_factory):
 def loaded(exported):
     """The SavedModel, as TensorFlow loads it."""
     return tf.saved_model.load(str(exported))
+
+
+@pytest.fixture(scope="session")
+def call_export():
+    """Makes a function that asks a loaded export: arguments are lists, answers NumPy arrays."""
+
+    def make(loaded):
+        def call(signature, **inputs):
+            function = loaded.signatures[signature]
+            specs = function.structured_input_signature[1]
+            inputs = {name: tf.constant(value, specs[name].dtype) for name, value in inputs.items()}
+            return {name: value.numpy() for name, value in function(**inputs).items()}
+
+        return call
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def message():
+    """Takes the model's own line out of TensorFlow's words."""
+
+    def line(error):
+        text = error.value.message
+        start = text.index("assertion failed: [") + len("assertion failed: [")
+        assert "\n" not in text[start : text.index("]", start)]
+        return text[start : text.index("]", start)]
+
+    return line

@@ -104,7 +104,7 @@ def test_warm_up_requests_are_answered(exported, loaded):
     """Every record runs on the exported model: a server would load it."""
     from llm_keras.export import warmup
 
-    requests = warmup.requests(context_length=40)
+    requests = warmup.requests("causal_lm", context_length=40)
     assert set(requests) == set(loaded.signatures)
     assert (exported / "assets.extra" / warmup.FILE_NAME).stat().st_size > 500
     for name, inputs in requests.items():

@@ -37,9 +37,10 @@ def prediction_log():
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("warmup.PredictionLog"))
 
 
-def test_records_parse_as_prediction_logs(prediction_log, tmp_path):
+@pytest.mark.parametrize("kind", ["causal_lm", "encoder_decoder", "masked_lm"])
+def test_records_parse_as_prediction_logs(prediction_log, tmp_path, kind):
     """Signature names and every input come back, with types and shapes."""
-    requests = warmup.requests(context_length=300)
+    requests = warmup.requests(kind, context_length=300)
     warmup.write(tmp_path, requests)
     path = tmp_path / "tf_serving_warmup_requests"
     found = {}
@@ -62,7 +63,7 @@ def test_records_parse_as_prediction_logs(prediction_log, tmp_path):
             assert read.tolist() == value.tolist()
 
 
-def test_the_text_leaves_room_for_one_token():
-    """Bos and a byte for each token but two: the prompt is the context's length less one."""
-    text = warmup.requests(context_length=300)["generate"]["text"]
-    assert [len(row) for row in text] == [298]
+def test_the_text_leaves_room_for_three_tokens():
+    """Bos, a space that some tokenizers put in front, and eos or one new token."""
+    text = warmup.requests("causal_lm", context_length=300)["generate"]["text"]
+    assert [len(row) for row in text] == [297]

@@ -116,8 +116,8 @@ def test_a_prompt_that_is_too_long_is_refused(network, tokenizer):
     with pytest.raises(UserError) as error:
         generate_text(network, tokenizer, ["short", "\0" * 47], GREEDY)
     assert str(error.value) == (
-        "prompt 2 has 48 tokens, bos or eos included, but the context of 48 tokens has room for 47;"
-        " shorten it"
+        "prompt 2 has 48 tokens, special ones included, but the context of 48 tokens has room for"
+        " 47; shorten it"
     )
 
 

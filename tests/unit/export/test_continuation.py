@@ -8,23 +8,12 @@ from llm_keras.generation import generate_text
 
 CONTEXT = 40
 PROMPTS = ["Fellow-Citizens", "", "\u00e9\u6f22 and \U0001f600"]
-STRINGS = {"text", "stop"}
-FLOATS = {"temperature", "top_p", "min_p", "repetition_penalty"}
 
 
 @pytest.fixture(scope="module")
-def call(loaded):
-    """Calls a signature with lists; floats, strings and int32 by the input's name."""
-
-    def typed(name, value):
-        kind = tf.string if name in STRINGS else tf.float32 if name in FLOATS else tf.int32
-        return tf.constant(value, kind)
-
-    def run(signature, **inputs):
-        inputs = {name: typed(name, value) for name, value in inputs.items()}
-        return {k: v.numpy() for k, v in loaded.signatures[signature](**inputs).items()}
-
-    return run
+def call(call_export, loaded):
+    """Calls a signature with lists."""
+    return call_export(loaded)
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +29,6 @@ def generate(call):
         return call("generate", **{"text": text, "stop": stop, **inputs, **changes})
 
     return run
-
-
-def message(error):
-    """The line between TensorFlow's own words."""
-    text = error.value.message
-    start = text.index("assertion failed: [") + len("assertion failed: [")
-    assert "\n" not in text[start : text.index("]", start)]
-    return text[start : text.index("]", start)]
 
 
 def test_only_the_promised_signatures_and_types(loaded):
@@ -209,7 +190,7 @@ def test_new_tokens_end_at_the_context(generate):
         ({"stop": [["x"], [b"\xff"]]}, "row 1: a stop string is not valid UTF-8"),
     ],
 )
-def test_refuses_settings_out_of_range(generate, changes, line):
+def test_refuses_settings_out_of_range(generate, changes, line, message):
     """INVALID_ARGUMENT with one line; the next request is answered."""
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
         generate(["a", "b"], **changes)
@@ -218,19 +199,18 @@ def test_refuses_settings_out_of_range(generate, changes, line):
 
 
 @pytest.mark.parametrize("signature", ["serving_default", "generate"])
-def test_refuses_a_prompt_longer_than_the_context(call, generate, signature):
+def test_refuses_a_prompt_longer_than_the_context(call, generate, signature, message):
     """One token less than the context is accepted; one more is refused with both lengths."""
     ask = generate if signature == "generate" else lambda text: call("serving_default", text=text)
     assert ask(["\0" * (CONTEXT - 2)])["prompt_tokens"].tolist() == [CONTEXT - 1]
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
         ask(["a", "\0" * (CONTEXT - 1)])
     assert message(error) == (
-        "row 1: the prompt has 40 tokens, bos included; the context of 40 tokens has room for 39"
-        " and one new token: shorten it"
+        "row 1: the prompt has 40 tokens, special ones included; there is room for 39: shorten it"
     )
 
 
-def test_refuses_ids_and_lengths_that_do_not_fit(call):
+def test_refuses_ids_and_lengths_that_do_not_fit(call, message):
     """An id outside the vocabulary, a length beyond the row, a text beyond the context."""
     cases = {
         "row 1: token id 512 is not in the vocabulary of 512 pieces": (
@@ -249,7 +229,7 @@ def test_refuses_ids_and_lengths_that_do_not_fit(call):
         "lengths has 2 rows, but tokens has 1": (
             "detokenize", {"tokens": [[1, 2]], "lengths": [1, 1]},
         ),
-        "row 0: the text has 41 tokens; the context has room for 40: shorten it": (
+        "row 0: the text has 41 tokens, special ones included; there is room for 40: shorten it": (
             "score", {"text": ["\0" * 41]},
         ),
     }  # fmt: skip
