@@ -243,34 +243,44 @@ def _ask(url: str, model_name: str, prompt: str) -> None:
     with urllib.request.urlopen(request) as response:  # noqa: S310
         answer = json.load(response)["predictions"][0]
     typer.echo(f"POST {address}\n     {body}")
-    typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+    indent = 2 if isinstance(answer, dict) else None  # the numbers of a vector stay on one line
+    typer.echo(json.dumps(answer, indent=indent, ensure_ascii=False))
 
 
 @app.command()
 def generate(
     run: RunArgument,
     prompt: Annotated[
-        list[str] | None, typer.Option(help="Text to continue; may be repeated; else stdin.")
+        list[str] | None,
+        typer.Option(help="Text to continue or translate; may be repeated; else stdin."),
     ] = None,
     output: OutputOption = None,
     overrides: SetOption = None,
     seed: Annotated[int, typer.Option(help="Same seed, same text.")] = 0,
 ) -> None:
-    """Continues text with the newest checkpoint; `--set generation.…` changes the sampling."""
-    from llm_keras import models
+    """Continues text, or translates it, with the newest checkpoint.
+
+    `--set generation.…` changes the sampling or the search. A translation reads stdin line by line.
+    """
+    settings, folder = _load(run, output, overrides)
+    kind = settings.model.kind
+    if kind == "masked_lm":
+        raise UserError(
+            f"generate: a {kind} writes no text, but makes vectors of texts; run `llm-keras export"
+            f" {run}` and ask the signature `encode`, as `llm-keras serve {run} --ask TEXT` does"
+        )
+    from llm_keras import models, tokenizers
     from llm_keras.generation import generate_text
-    from llm_keras.tokenizers import SentencePieceTokenizer
     from llm_keras.training import checkpoints
 
-    settings, folder = _load(run, output, overrides)
-    prompts = prompt or [sys.stdin.read()]
+    translates = kind == "encoder_decoder"
+    prompts = prompt or (sys.stdin.read().splitlines() if translates else [sys.stdin.read()])
     network = models.build(settings)
     checkpoints.load_network(folder, network)
-    tokens = SentencePieceTokenizer(folder.tokenizer_model)
-    for text, completion in zip(
-        prompts, generate_text(network, tokens, prompts, settings.generation, seed), strict=True
-    ):
-        typer.echo(text + completion.text)
+    tokens = tokenizers.load(folder.tokenizer_model)
+    completions = generate_text(network, tokens, prompts, settings.generation, seed)
+    for text, completion in zip(prompts, completions, strict=True):
+        typer.echo(completion.text if translates else text + completion.text)
 
 
 @app.command()
