@@ -9,8 +9,9 @@ import math
 import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -34,6 +35,7 @@ class Masked(NamedTuple):
     weights: tf.Tensor
 
 
+@keras.saving.register_keras_serializable(package="llm_keras")
 @dataclass(frozen=True)
 class Masking:
     """Hides tokens as a function of a key, the row's number and the position alone.
@@ -83,6 +85,21 @@ class Masking:
         chosen = tf.reduce_max(tf.one_hot(places, length) * weights[..., None], axis=1)
         return Masked(tf.where(chosen > 0, shown, tokens), places, weights)
 
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        return {
+            "settings": self.settings.model_dump(),
+            "vocabulary_size": self.vocabulary_size,
+            "mask_id": self.mask_id,
+            "special_ids": sorted(self.special_ids),
+        }
+
+    @classmethod
+    def from_config(cls, arguments: dict[str, Any]) -> Masking:
+        """The masking that `get_config` tells of."""
+        settings = config.Masking.model_validate(arguments["settings"])
+        return cls(**{**arguments, "settings": settings})
+
     def _weights(self, free: tf.Tensor, most: int) -> tf.Tensor:
         """1 for as many of the places as the row has to guess."""
         tokens = tf.reduce_sum(tf.cast(free, tf.float32), axis=1, keepdims=True)
@@ -92,10 +109,10 @@ class Masking:
     def _shown(self, tokens: tf.Tensor, words: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         """What would be seen at each position if it were chosen: int32 [B, T]."""
         share = tf.cast(tf.bitcast(words, tf.uint16)[..., 0], tf.float32) / 2**16
-        text = tf.constant(np.flatnonzero(self._is_text()), tf.int32)
+        text = np.flatnonzero(self._is_text()).astype("int32")
         draws = random_words(key, _REPLACEMENT, tokens.shape[1])
         number = tf.math.floormod(draws, tf.constant(len(text), tf.uint64))
-        other = tf.gather(text, tf.cast(number, tf.int32))
+        other = tf.gather(tf.constant(text), tf.cast(number, tf.int32))
         changed = share < self.settings.masked + self.settings.random
         seen = tf.where(changed, other, tokens)
         return tf.where(share < self.settings.masked, self.mask_id, seen)

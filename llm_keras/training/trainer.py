@@ -1,4 +1,4 @@
-"""The training and validation step of a causal language model, for plain `fit` and `evaluate`."""
+"""The training and validation step of a language model, for plain `fit` and `evaluate`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import keras
 import tensorflow as tf
 
 from llm_keras.errors import DivergedError
+from llm_keras.models.masking import Masking
 from llm_keras.parallel import replicated
-from llm_keras.training import gradients
-from llm_keras.training.gradients import Batch
+from llm_keras.training import gradients, objectives
+from llm_keras.training.averaging import WeightAverage
 from llm_keras.training.losses import TokenLoss
+from llm_keras.training.objectives import Batch
 
 Logs = dict[str, tf.Tensor]
 _NOT_FINITE = "llm_keras: the loss or its gradient is not finite"
@@ -23,25 +25,28 @@ _GOLDEN = 1_327_217_885
 
 @keras.saving.register_keras_serializable(package="llm_keras")
 class Trainer(keras.Model):
-    """Trains a `CausalLM` by Keras's own `fit`, `evaluate` and callbacks, on one device or several.
+    """Trains a model by Keras's own `fit`, `evaluate` and callbacks, on one device or several.
 
     An update on every replica, in this order: gradients of the loss *sum* of each micro-batch,
     summed over micro-batches, then over replicas together with the number of predicted tokens, then
     divided by that number, then clipped and applied by the optimizer. So neither the number of
     micro-batches nor that of replicas changes what is learnt.
 
-    Batches are dictionaries: `tokens` int [B, T+1] and, where there are several documents in a row
-    or padding, `segments` and `positions` int [B, T+1]; `rows` int [B] numbers the samples of the
-    whole run, for dropout (default: within the batch). `fit` logs of each step `loss`, a mean over
-    predicted tokens, their number `tokens`, `learning_rate`, and `grad_norm` before clipping;
-    `evaluate` gives the cross-entropy as `loss`, without smoothing and z-loss.
+    Batches are dictionaries, see `objectives` for what each kind of model needs; `rows` int [B]
+    numbers the samples of the whole run, for dropout and masks (default: within the batch). Batches
+    of several shapes are traced once each. `fit` logs of each step `loss`, a mean over
+    predicted tokens, their number `tokens`, `learning_rate`, and `grad_norm` before clipping; with
+    experts also `router_loss`, which is learnt beside `loss`, and `dropped_fraction` of the choices
+    of experts. `evaluate` gives the cross-entropy as `loss`, without smoothing and z-loss.
 
     Args:
-        network: What is trained.
-        seed: Of the dropout masks. A mask is a function of seed, update, layer and row alone.
+        network: What is trained, one of `models`.
+        seed: Of dropout and masks. A draw is a function of seed, update, layer and row alone.
         gradient_accumulation_steps: Micro-batches that each replica's part of a batch is cut into.
         label_smoothing: See `TokenLoss`.
         z_loss: See `TokenLoss`.
+        masking: What a `MaskedLM` must guess. In `evaluate` it is the same each time.
+        ema_decay: See `WeightAverage`; `evaluate` judges the average. None: no average.
 
     Differs from the source: Keras clips before it sums over replicas, refuses accumulation under a
     distribution strategy, and weighs rows, not tokens (keras-team/keras#20582, #20585).
@@ -58,6 +63,8 @@ class Trainer(keras.Model):
         gradient_accumulation_steps: int = 1,
         label_smoothing: float = 0.0,
         z_loss: float = 0.0,
+        masking: Masking | None = None,
+        ema_decay: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -65,6 +72,10 @@ class Trainer(keras.Model):
         self.seed = seed
         self.gradient_accumulation_steps = gradient_accumulation_steps
         self.token_loss = TokenLoss(label_smoothing, z_loss)
+        self.masking = masking
+        self.objective = objectives.of(network, masking)
+        self.ema_decay = ema_decay
+        self.average: WeightAverage | None = None
         self.token_counter = keras.metrics.Sum(name="tokens", dtype="float32")
         self.built = True
 
@@ -94,6 +105,16 @@ class Trainer(keras.Model):
                 " gradient_accumulation_steps to Trainer, and the plain optimizer to compile"
             )
         replicated.take_reduced_gradients(self.optimizer)
+        if self.ema_decay is not None:
+            with self.distribute_strategy.scope():
+                self.average = WeightAverage(self.trainable_variables, self.ema_decay)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """Keras's `evaluate`, of the averaged weights where there are any."""
+        if self.average is None:
+            return super().evaluate(*args, **kwargs)
+        with self.average.in_place():
+            return super().evaluate(*args, **kwargs)
 
     def make_train_function(self, force: bool = False) -> Any:
         """Called by `fit`: one update a call."""
@@ -116,19 +137,25 @@ class Trainer(keras.Model):
     def _on_replicas(self, step: Callable[[Batch], Logs]) -> Callable[[Iterator[Batch]], Logs]:
         strategy = self.distribute_strategy
 
-        def replica_step(batch: Batch) -> Logs:
-            # Some updates need no data, such as the count of iterations: none may happen when the
-            # data ends.
-            with tf.control_dependencies(tf.nest.flatten(batch)):
-                return step(batch)
-
-        def all_replicas(iterator: Iterator[Batch]) -> Logs:
-            logs = strategy.run(replica_step, args=(next(iterator),))
+        def all_replicas(batch: Batch) -> Logs:
+            logs = strategy.run(step, args=(batch,))
             return {key: strategy.experimental_local_results(logs[key])[0] for key in logs}
 
-        if self.run_eagerly:
-            return all_replicas
-        return tf.function(all_replicas, reduce_retracing=True, autograph=False)
+        # A function for each shape: TensorFlow takes many shapes of one function for a mistake, and
+        # layers know more of a shape that is not left open.
+        functions: dict[tuple[tf.TensorShape, ...], Callable[[Batch], Logs]] = {}
+
+        def next_batch(iterator: Iterator[Batch]) -> Logs:
+            batch = next(iterator)
+            if self.run_eagerly:
+                return all_replicas(batch)
+            parts = tf.nest.flatten(batch, expand_composites=True)
+            shapes = tuple(part.shape for part in parts)
+            if shapes not in functions:
+                functions[shapes] = tf.function(all_replicas, autograph=False)
+            return functions[shapes](batch)
+
+        return next_batch
 
     def _explained(self, function: Callable[[Any], Logs]) -> Callable[[Any], Logs]:
         """Tells a step that is not finite from other failures, and which one it was."""
@@ -151,44 +178,58 @@ class Trainer(keras.Model):
         """One update, in replica context."""
         sums = gradients.accumulate(
             self.network,
+            self.objective,
             self.token_loss,
-            self._with_dropout_key(batch),
+            self._with_key(batch, self._update_key()),
             self.gradient_accumulation_steps,
         )
-        *summed, loss, tokens = replicated.sum_over_replicas(tf.nest.flatten(sums))
-        per_token = 1.0 / tf.maximum(tokens, 1.0)
-        means = [gradient * per_token for gradient in summed]
-        loss, grad_norm = loss * per_token, tf.linalg.global_norm(means)
+        reduced = replicated.sum_over_replicas(tf.nest.flatten(sums))
+        sums = tf.nest.pack_sequence_as(sums, reduced)
+        per_token = 1.0 / tf.maximum(sums.tokens, 1.0)
+        means = [gradient * per_token for gradient in sums.gradients]
+        loss, grad_norm = sums.loss * per_token, tf.linalg.global_norm(means)
         learning_rate = tf.identity(self.optimizer.learning_rate)
         finite = tf.math.is_finite(loss) & tf.math.is_finite(grad_norm)
         with tf.control_dependencies([tf.debugging.Assert(finite, [_NOT_FINITE]), learning_rate]):
             self.optimizer.apply(means, self.trainable_variables)
-        return {
+        if self.average is not None:
+            self.average.update(self.optimizer.iterations)
+        logs = {
             "loss": loss,
-            "tokens": tokens,
+            "tokens": sums.tokens,
             "learning_rate": learning_rate,
             "grad_norm": grad_norm,
         }
+        experts = self.network.settings.experts
+        if experts is not None:
+            choices = sums.routed * experts.experts_per_token
+            logs["router_loss"] = sums.router_loss * per_token
+            logs["dropped_fraction"] = tf.math.divide_no_nan(sums.dropped, choices)
+        return logs
 
     def _test_step(self, batch: Batch) -> Logs:
         """The cross-entropy of one batch, in replica context."""
-        loss, tokens = gradients.cross_entropy_sum(self.network, batch)
+        batch = self._with_key(batch, tf.constant(0, tf.int64))
+        loss, tokens = gradients.cross_entropy_sum(self.network, self.objective, batch)
         self._loss_tracker.update_state(tf.math.divide_no_nan(loss, tokens), sample_weight=tokens)
         self.token_counter.update_state(tokens)
         loss, tokens = replicated.sum_over_replicas([loss, tokens])
         return {"loss": tf.math.divide_no_nan(loss, tokens), "tokens": tokens}
 
-    def _with_dropout_key(self, batch: Batch) -> Batch:
-        """`rows` gives way to int32 [B, 2]: a mix of seed and update, and the row in the run."""
+    def _update_key(self) -> tf.Tensor:
+        """A number mixed from seed and update, int64."""
+        return tf.cast(self.optimizer.iterations, tf.int64) + self.seed * _GOLDEN % 2**31
+
+    def _with_key(self, batch: Batch, update: tf.Tensor) -> Batch:
+        """`rows` gives way to `key` int32 [B, 2]: that of the update, and the row in the run."""
         batch = dict(batch)
         size = tf.shape(batch["tokens"])[0]
         rows = batch.pop("rows", None)
         if rows is None:
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
             rows = replica * size + tf.range(size)
-        update = tf.cast(self.optimizer.iterations, tf.int64) + self.seed * _GOLDEN % 2**31
         columns = [tf.fill([size], update), tf.cast(rows, tf.int64)]
-        batch["dropout_key"] = tf.cast(tf.stack(columns, axis=1) % 2**31, tf.int32)
+        batch["key"] = tf.cast(tf.stack(columns, axis=1) % 2**31, tf.int32)
         return batch
 
     def get_config(self) -> dict[str, Any]:
@@ -200,10 +241,15 @@ class Trainer(keras.Model):
             "gradient_accumulation_steps": self.gradient_accumulation_steps,
             "label_smoothing": self.token_loss.label_smoothing,
             "z_loss": self.token_loss.z_loss,
+            "masking": keras.saving.serialize_keras_object(self.masking),
+            "ema_decay": self.ema_decay,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Trainer:
         """A trainer with a network of its own, whose weights are new."""
-        network = keras.saving.deserialize_keras_object(config["network"], custom_objects)
-        return cls(**{**config, "network": network})
+        made = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
+            for name in ("network", "masking")
+        }
+        return cls(**{**config, **made})

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from llm_keras import config, models
+from llm_keras.models.masking import Masking
 from llm_keras.training import optimizers
 from llm_keras.training.trainer import Trainer
 
@@ -49,15 +50,48 @@ def make_batches(count, seed=0, fewer_segments=False):
     return tf.data.Dataset.from_tensor_slices(columns)
 
 
-def make_trainer(network=None, learning_rate=1e-2, **arguments):
+def make_pairs(count, seed=0, lengths=((5, 8), (12, 6))):
+    """Pairs of many lengths, batches of them in buckets; what is written follows what is read."""
+    random = np.random.default_rng(seed)
+
+    def batch(number):
+        source_length, length = lengths[number % len(lengths)]
+        source = random.integers(4, VOCABULARY, (ROWS, source_length))
+        tokens = np.resize(source.T, (length + 1, ROWS)).T
+        real = np.arange(length + 1) < random.integers(2, length + 2, (ROWS, 1))
+        columns = {
+            "source": source,
+            "source_segments": np.arange(source_length) < 2 + np.arange(ROWS)[:, None] % 4,
+            "tokens": np.where(real, tokens, 0),
+            "segments": real,
+        }
+        columns = {name: column.astype("int32") for name, column in columns.items()}
+        return {**columns, "rows": number * ROWS + np.arange(ROWS)}
+
+    shapes = {name: tf.TensorSpec([None, None], tf.int32) for name in batch(0) if name != "rows"}
+    return tf.data.Dataset.from_generator(
+        lambda: map(batch, range(count)),
+        output_signature={**shapes, "rows": tf.TensorSpec([None], tf.int64)},
+    ).apply(tf.data.experimental.assert_cardinality(count))
+
+
+def make_masking(**changes):
+    """Of a vocabulary whose first five ids are special, the mask piece being 4."""
+    return Masking(config.Masking(**changes), VOCABULARY, mask_id=4, special_ids=range(4))
+
+
+def make_trainer(network=None, learning_rate=1e-2, optimizer=None, **arguments):
     """A compiled trainer whose clipping is at work."""
     settings = config.Training(
         total_steps=40,
         global_batch_size=ROWS,
         schedule={"warmup_steps": 4},
-        optimizer={"learning_rate": learning_rate, "clip_norm": 0.1},
+        optimizer={"learning_rate": learning_rate, "clip_norm": 0.1, **(optimizer or {})},
     )
-    trainer = Trainer(network or make_network(), seed=5, **arguments)
+    network = network or make_network()
+    if network.settings.kind == "masked_lm":
+        arguments = {"masking": make_masking(), **arguments}
+    trainer = Trainer(network, seed=5, **arguments)
     trainer.compile(optimizers.build(settings, trainer.trainable_variables))
     return trainer
 
@@ -83,7 +117,8 @@ def fit(trainer, data):
 
 def variables(trainer):
     """Everything that a step may change."""
-    return [*trainer.network.variables, *trainer.optimizer.variables]
+    averages = trainer.average.averages if trainer.average else []
+    return [*trainer.network.variables, *trainer.optimizer.variables, *averages]
 
 
 def state(trainer):

@@ -1,0 +1,69 @@
+"""A running mean of the weights, which is often better than the last ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import keras
+import tensorflow as tf
+
+
+class WeightAverage:
+    """Exponential moving average of variables.
+
+    ``average = average + (1 - d) * (weight - average)``, ``d = min(decay, (1 + t) / (10 + t))``
+
+    after update t. The smaller d of the first updates lets go of the initial weights.
+
+    To be made under the strategy's scope, after the variables.
+
+    Args:
+        variables: What is averaged.
+        decay: Largest d.
+
+    Attributes:
+        averages: One variable for each of `variables`.
+
+    References:
+        Polyak and Juditsky 1992; d as TensorFlow's `tf.train.ExponentialMovingAverage`.
+    """
+
+    def __init__(self, variables: Sequence[keras.Variable], decay: float) -> None:
+        self.decay = decay
+        self.variables = list(variables)
+        self.averages = [
+            keras.Variable(
+                variable.value.numpy(),
+                dtype=variable.dtype,
+                trainable=False,
+                aggregation="only_first_replica",  # they are all the same
+                name=variable.path.replace("/", "_"),
+            )
+            for variable in variables
+        ]
+
+    def reset(self) -> None:
+        """Begins anew from the weights as they are."""
+        for variable, average in zip(self.variables, self.averages, strict=True):
+            average.assign(variable.value)
+
+    def update(self, updates: tf.Tensor) -> None:
+        """Takes the weights in; in replica context, after update number `updates`."""
+        done = tf.cast(updates, tf.float32)
+        decay = tf.minimum(self.decay, (1.0 + done) / (10.0 + done))
+        for variable, average in zip(self.variables, self.averages, strict=True):
+            mean = tf.convert_to_tensor(average)
+            average.assign(mean + (1.0 - decay) * (tf.convert_to_tensor(variable) - mean))
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Puts the averages into the variables, and afterwards every bit of the weights back."""
+        weights = [variable.value.numpy() for variable in self.variables]
+        for variable, average in zip(self.variables, self.averages, strict=True):
+            variable.assign(average.value.numpy())
+        try:
+            yield
+        finally:
+            for variable, weight in zip(self.variables, weights, strict=True):
+                variable.assign(weight)
