@@ -46,6 +46,9 @@ class Evaluation(Config):
     baseline_tokens: PositiveInt = Field(
         20_000_000, description="Most training tokens that the n-gram baselines count."
     )
+    translation_pairs: PositiveInt = Field(
+        500, description="encoder_decoder: most held-out pairs translated, evenly spread."
+    )
 
 
 class Serving(Config):

@@ -26,14 +26,14 @@ def baseline_scores(
         bos_id: The first token of each document.
         maximum_tokens: Count whole documents until there are so many tokens.
     """
-    counted = next(_streams(training, maximum_tokens))
+    counted = next(streams(training, maximum_tokens))
     vocabulary_size = training.manifest.vocabulary_size
     text_bytes = held_out.manifest.splits[held_out.split].bytes
     scores = {}
     for name, order in ORDERS.items():
         model = KneserNey(counted, order=order, vocabulary_size=vocabulary_size, bos_id=bos_id)
         nats, targets = 0.0, 0
-        for stream in _streams(held_out, CHUNK_TOKENS):
+        for stream in streams(held_out, CHUNK_TOKENS):
             log_probabilities = model.log_probabilities(stream)
             nats -= float(log_probabilities.sum())
             targets += len(log_probabilities)
@@ -41,7 +41,7 @@ def baseline_scores(
     return scores
 
 
-def _streams(store: RecordStore, least_tokens: int) -> Iterator[np.ndarray]:
+def streams(store: RecordStore, least_tokens: int) -> Iterator[np.ndarray]:
     """Documents one after another, in arrays of at least so many tokens; the last is shorter."""
     documents = store.documents()
     for first in documents:

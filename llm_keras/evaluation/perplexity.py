@@ -13,10 +13,12 @@ from llm_keras import console
 from llm_keras.data.input_pipeline import reader_errors, validation_batches
 from llm_keras.data.records import RecordStore
 from llm_keras.evaluation.score import Score
-from llm_keras.models import CausalLM
+
+#: Columns that the decoder reads, all but their last token, and those that the encoder reads.
+SHIFTED, WHOLE = ("tokens", "segments", "positions"), ("source", "source_segments")
 
 
-def score(network: CausalLM, store: RecordStore, batch_size: int) -> Score:
+def score(network: Any, store: RecordStore, batch_size: int) -> Score:
     """Scores all rows of `store`; the sum is float64, so that the batches do not show in it.
 
     A row is a window of T tokens: a document that goes on from the row before is predicted without
@@ -44,13 +46,13 @@ def score(network: CausalLM, store: RecordStore, batch_size: int) -> Score:
     return Score(nats, targets, store.manifest.splits[store.split].bytes)
 
 
-def _batch_nats(network: CausalLM, batch: dict[str, Any]) -> tuple[Any, Any]:
+def _batch_nats(network: Any, batch: dict[str, Any]) -> tuple[Any, Any]:
     """Sum of -log p, float64 scalar, and number of targets, int64 scalar, of one batch."""
     segments = batch["segments"]
     is_target = (segments[:, 1:] == segments[:, :-1]) & (segments[:, 1:] != 0)
-    hidden = network.hidden_states(
-        {name: batch[name][:, :-1] for name in ("tokens", "segments", "positions")}
-    )
+    if "answers" in batch:
+        is_target &= batch["answers"][:, 1:] != 0
+    hidden = network.hidden_states(_inputs(batch))
 
     def row_nats(row: tuple[Any, Any, Any]) -> Any:
         hidden, targets, wanted = row  # [T, D], [T], [T]
@@ -66,3 +68,8 @@ def _batch_nats(network: CausalLM, batch: dict[str, Any]) -> tuple[Any, Any]:
         parallel_iterations=1,
     )
     return tf.reduce_sum(nats), tf.math.count_nonzero(is_target)
+
+
+def _inputs(batch: dict[str, Any]) -> dict[str, Any]:
+    shifted = {name: batch[name][:, :-1] for name in SHIFTED if name in batch}
+    return {**shifted, **{name: batch[name] for name in WHOLE if name in batch}}
