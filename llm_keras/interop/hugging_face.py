@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import ValidationError
 
 from llm_keras import config
 from llm_keras.errors import UserError
+from llm_keras.interop.description import Description, no_form, require_same
 from llm_keras.interop.layouts import FIXED, LAYOUTS, LENGTH, LENGTHS, UNUSED, VOCABULARY, Layout
 
 #: What rotary positions are called: today in one object, before in two places.
@@ -19,18 +20,6 @@ LLAMA3 = {
     "high_freq_factor": "high_frequency_factor",
     "original_max_position_embeddings": "original_sequence_length",
 }
-#: Our settings that leave what a trained model computes as it is.
-OF_TRAINING = frozenset(
-    ["attention_block_length", "dropout", "initialization", "initializer_range", "mup_base_dim"]
-)
-
-
-class Description(NamedTuple):
-    """What a file says about its model."""
-
-    settings: config.Model
-    vocabulary_size: int
-    sequence_length: int
 
 
 def layout_of(options: Mapping[str, Any], name: str) -> Layout:
@@ -96,18 +85,9 @@ def write(description: Description) -> tuple[Layout, dict[str, Any]]:
     by_ours = {ours: theirs for theirs, ours in reversed(layout.activations.items())}
     options[layout.activation.ours] = by_ours.get(settings.activation)
     if options[layout.activation.ours] is None:
-        raise _no_form(layout, "activation", settings.activation, "|".join(by_ours))
-    back = read(options, "config.json").settings
-    for field, (ours, theirs) in _differences(settings, back).items():
-        raise _no_form(layout, field, ours, theirs)
+        raise no_form(layout.model_type, "activation", settings.activation, "|".join(by_ours))
+    require_same(settings, read(options, "config.json").settings, layout.model_type)
     return layout, options
-
-
-def _no_form(layout: Layout, field: str, ours: Any, theirs: Any) -> UserError:
-    return UserError(
-        f"model.{field}: {ours} has no form in the layout of {layout.model_type}, which has"
-        f" {theirs}; --format saved-model holds every model"
-    )
 
 
 def _nearest(settings: config.Model) -> Layout:
@@ -127,30 +107,6 @@ def _nearest(settings: config.Model) -> Layout:
         "llama": True,
     }
     return LAYOUTS[next(name for name, shown in signs.items() if shown)]
-
-
-def _differences(ours: config.Model, theirs: config.Model) -> dict[str, tuple[Any, Any]]:
-    """Settings in which two models would compute something else."""
-    one, other = _effective(ours), _effective(theirs)
-    return {name: (one[name], other[name]) for name in one if one[name] != other[name]}
-
-
-def _effective(settings: config.Model) -> dict[str, Any]:
-    """What the model computes with, where a setting may be left open."""
-    values = settings.model_dump(exclude=set(OF_TRAINING))
-    if settings.experts is not None:
-        fields = {"num_experts", "experts_per_token"}
-        values["experts"] = settings.experts.model_dump(include=fields)
-    return values | {
-        "num_key_value_heads": settings.key_value_heads,
-        "head_dim": settings.head_size,
-        "num_encoder_layers": settings.encoder_layers,
-        "scale_embeddings": settings.embeddings_scaled,
-        "attention_bias": settings.attention_biases,
-        "final_norm": settings.ends_with_norm,
-        "attention_scale": settings.score_scale,
-        "width_multiplier": settings.width_multiplier,
-    }
 
 
 def _refuse_others(

@@ -171,7 +171,6 @@ GGUF_LLAMA = Table(
         Row("final_norm/scale", "output_norm.weight"),
         Row("output_projection/kernel", "output.weight", "transposed"),
     ),
-    ignored=(r"rope_freqs\.weight",),
 )
 
 
