@@ -36,11 +36,12 @@ def signatures() -> dict[str, str]:
 def by_subset(
     hypotheses: Sequence[str], references: Sequence[str], subsets: Sequence[str]
 ) -> dict[str, dict[str, float]]:
-    """`score` of the pairs of each subset, in alphabetical order."""
-    scores = {}
+    """`score` of the pairs of each subset, and how many `pairs` they are, alphabetically."""
+    scores: dict[str, dict[str, float]] = {}
     for name in sorted(set(subsets)):
         chosen = [place for place, subset in enumerate(subsets) if subset == name]
-        scores[name] = score([hypotheses[i] for i in chosen], [references[i] for i in chosen])
+        found = score([hypotheses[i] for i in chosen], [references[i] for i in chosen])
+        scores[name] = {"pairs": len(chosen), **found}
     return scores
 
 

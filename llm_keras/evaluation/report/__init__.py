@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from llm_keras import files
 from llm_keras.config import Run
 from llm_keras.errors import UserError
-from llm_keras.evaluation.report import corpus, quality, settings, training
+from llm_keras.evaluation.report import (
+    corpus,
+    masked,
+    quality,
+    settings,
+    training,
+    translation,
+)
 from llm_keras.evaluation.report.facts import RunFacts
+from llm_keras.evaluation.report.markup import Html
 from llm_keras.evaluation.report.page import page
 from llm_keras.run_folder import RunFolder
 
 __all__ = ["write_report"]
+
+#: Kind of model -> the sections that tell how good it is.
+RESULTS: dict[str, tuple[Callable[[RunFacts], Html], ...]] = {
+    "causal_lm": (quality.quality, quality.samples),
+    "encoder_decoder": (translation.translation, translation.samples, quality.quality),
+    "masked_lm": (masked.masked, masked.samples),
+}
 
 
 def write_report(run: Run, folder: RunFolder) -> Path:
@@ -30,8 +46,7 @@ def write_report(run: Run, folder: RunFolder) -> Path:
     content = page(
         facts,
         [
-            quality.quality(facts),
-            quality.samples(facts),
+            *(part(facts) for part in RESULTS[run.model.kind]),
             training.training(facts),
             corpus.corpus(facts),
             corpus.tokenizer(facts),

@@ -28,6 +28,8 @@ COLOURS = {
     "validation": "#010207",
     "baseline": "#010208",
 }
+#: Colours of the bars of a group, one after another.
+BARS = ("training", "validation", "baseline")
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -92,6 +94,35 @@ def step_chart(series: Series, column: str, *, noisy: bool = True) -> Html:
         axes.plot(*thinned(step, values), color=COLOURS["training"], linewidth=1.4)
         axes.set_ylim(bottom=0)
         return _svg(figure, f"{column.replace('_', ' ')} by training step")
+
+
+def bar_chart(bars: Mapping[str, Mapping[str, float]], label: str, *, width: float) -> Html:
+    """Bars of several systems for each group, from 0, with their figures.
+
+    Args:
+        bars: Group -> system -> figure; the same systems in each, at most `len(BARS)`.
+        label: What is measured.
+        width: Inches.
+    """
+    systems = list(next(iter(bars.values())))
+    thick = 0.8 / len(systems)
+    with mpl.rc_context({**STYLE, "axes.grid.axis": "x"}):
+        figure = Figure(figsize=(width, 0.7 + 0.2 * len(bars) * len(systems)), layout="constrained")
+        axes = figure.add_subplot()
+        for place, system in enumerate(systems):
+            figures = [group[system] for group in bars.values()]
+            rows = np.arange(len(bars)) + thick * (place - (len(systems) - 1) / 2)
+            drawn = axes.barh(rows, figures, thick * 0.86, color=COLOURS[BARS[place]])
+            axes.bar_label(drawn, fmt="%.1f", padding=3, fontsize=7.5, color=COLOURS["muted"])
+        axes.set_yticks(np.arange(len(bars)), list(bars))
+        axes.invert_yaxis()
+        axes.set_xlabel(label)
+        return _svg(figure, f"{label} by subset, {width:.0f} inches wide")
+
+
+def bar_legend(systems: Sequence[str]) -> Html:
+    """What the bars of `bar_chart` stand for."""
+    return legend(*zip(BARS, systems, strict=False))
 
 
 def legend(*entries: tuple[str, str]) -> Html:

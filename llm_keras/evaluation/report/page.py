@@ -45,8 +45,14 @@ def _tiles(facts: RunFacts) -> Html:
     found: list[tuple[str, str]] = []
     evaluation = facts.evaluation
     if evaluation:
+        if "translation" in evaluation:
+            found.append((f"{evaluation['translation']['bleu']:.1f}", "BLEU"))
+            found.append((f"{evaluation['translation']['chrf']:.1f}", "chrF"))
+        if "accuracy" in evaluation:
+            found.append((f"{evaluation['accuracy']:.1%}", "hidden tokens guessed"))
         found.append((number(evaluation["perplexity"]), "held-out perplexity"))
-        found.append((number(evaluation["bits_per_byte"]), "bits per byte"))
+        if "bits_per_byte" in evaluation:
+            found.append((number(evaluation["bits_per_byte"]), "bits per byte"))
         if "parameters" in evaluation:
             found.append((number(evaluation["parameters"]), "parameters"))
     if facts.manifest:

@@ -44,7 +44,7 @@ def quality(facts: RunFacts) -> Html:
             "Perplexity is among how many tokens the model hesitates, on average; it depends on"
             " the tokenizer. Bits per byte does not, and compares across runs. The n-gram models"
             " (interpolated Kneser-Ney) only count which tokens followed one another in"
-            f" {_counted(facts)}.",
+            f" {_counted(facts)}{_blind(facts)}.",
             class_="note",
         ),
     )
@@ -56,6 +56,11 @@ def _counted(facts: RunFacts) -> str:
     if facts.manifest and facts.manifest["splits"]["train"]["tokens"] > most:
         return f"the first {number(most)} training tokens"
     return "the same training documents"
+
+
+def _blind(facts: RunFacts) -> str:
+    pairs = facts.run.model.kind == "encoder_decoder"
+    return "; they count the targets and never see a source" if pairs else ""
 
 
 def _row(name: str, score: Facts) -> tuple[str, ...]:

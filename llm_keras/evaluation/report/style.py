@@ -80,6 +80,14 @@ blockquote {
   white-space: pre-wrap; font-size: .9375rem;
 }
 .sample { margin: .7rem 0; }
+.sides { display: grid; grid-template-columns: repeat(4, 1fr); gap: .6rem; }
+.sides > div { display: flex; flex-direction: column; }
+.sides blockquote { flex: 1; margin-bottom: 0; padding: .6rem .7rem; font-size: .875rem; }
+h4 { font-size: .8125rem; font-weight: 500; color: var(--muted); margin: .4rem 0 0; }
+ins { text-decoration: none; border-radius: 3px; padding: 0 .1em; }
+.right { background: color-mix(in srgb, var(--good) 30%, transparent); }
+.missed { background: color-mix(in srgb, var(--fair) 30%, transparent); }
+del { color: var(--muted); }
 .pieces span:nth-child(odd) { background: color-mix(in srgb, var(--training) 22%, transparent); }
 svg { display: block; width: 100%; height: auto; color: var(--ink); }
 .narrow { display: none; }
@@ -92,7 +100,9 @@ pre {
 }
 code { font-size: .875em; }
 summary { cursor: pointer; }
+@media (max-width: 55rem) { .sides { grid-template-columns: 1fr 1fr; } }
 @media (max-width: 40rem) {
+  .sides { grid-template-columns: 1fr; }
   body { padding: 1.25rem 1rem 3rem; }
   h1 { font-size: 1.4rem; }
   .wide { display: none; } .narrow { display: block; }

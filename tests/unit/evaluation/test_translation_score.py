@@ -42,8 +42,9 @@ def test_subsets_are_scored_on_their_own() -> None:
     """Each subset as if there were no other, alphabetically."""
     found = translation_score.by_subset(HYPOTHESES, REFERENCES, ["Ruth", "Jonah", "Ruth"])
     assert list(found) == ["Jonah", "Ruth"]
-    assert found["Jonah"] == translation_score.score(HYPOTHESES[1:2], REFERENCES[1:2])
-    assert found["Ruth"] == translation_score.score(HYPOTHESES[::2], REFERENCES[::2])
+    jonah = translation_score.score(HYPOTHESES[1:2], REFERENCES[1:2])
+    ruth = translation_score.score(HYPOTHESES[::2], REFERENCES[::2])
+    assert found == {"Jonah": {"pairs": 1, **jonah}, "Ruth": {"pairs": 2, **ruth}}
 
 
 def test_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
