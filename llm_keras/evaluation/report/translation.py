@@ -19,8 +19,9 @@ def translation(facts: RunFacts) -> Html:
     scores = (facts.evaluation or {}).get("translation")
     if scores is None:
         return section(title, missing("Not translated yet:", "llm-keras evaluate"))
-    systems = _systems(scores)
-    rows = [(name, f"{each['bleu']:.1f}", f"{each['chrf']:.1f}") for name, each in systems.items()]
+    systems = {"this model": scores, **scores["baselines"]}
+    best_first = sorted(systems.items(), key=lambda item: -float(item[1]["chrf"]))
+    rows = [(name, f"{each['bleu']:.1f}", f"{each['chrf']:.1f}") for name, each in best_first]
     return section(
         title,
         tag("p", _told(scores)),
@@ -37,12 +38,6 @@ def samples(facts: RunFacts) -> Html:
         return section("Samples", missing("No translations yet:", "llm-keras evaluate"))
     said = "The first held-out pairs of each subset that were translated, not picked by hand."
     return section("Samples", tag("p", said), *(_sample(sample) for sample in found))
-
-
-def _systems(scores: Facts) -> dict[str, Facts]:
-    """Everybody who translated, the best first."""
-    systems = {"this model": scores, **scores["baselines"]}
-    return dict(sorted(systems.items(), key=lambda item: -float(item[1]["chrf"])))
 
 
 def _told(scores: Facts) -> str:
