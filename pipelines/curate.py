@@ -29,7 +29,7 @@ from pipelines import files, outcome
 from pipelines.apply_rules import ApplyRules
 from pipelines.counts import Counts, merge
 from pipelines.files import inputs
-from pipelines.options import run_pipeline
+from pipelines.options import mistake_in, run_pipeline
 from pipelines.quiet import beam
 from pipelines.read import Read
 from pipelines.write import WriteDeadLetters, WriteDocuments
@@ -102,6 +102,8 @@ def _staging(folder: RunFolder) -> Iterator[Path]:
     except Exception as error:
         if f"[Errno {errno.ENOSPC}]" in str(error):
             raise UserError(f"no space left in {folder.corpus}; free some and run again") from None
+        if (mistake := mistake_in(error)) is not None:
+            raise mistake from None
         raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Exact deduplication: of equal texts, the one with the least id stays."""
+"""Exact deduplication: of equal texts, or equal pairs, the one with the least id stays."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def drop_duplicates(judged: Iterable[Judged]) -> Iterator[Judged]:
     """
     first: dict[bytes, str] = {}
     for each in judged:
-        digest = content_digest(each.document.text)
+        digest = content_digest(each.document.content)
         if digest in first:
             yield Judged(each.document, drop(DUPLICATE, f"of {first[digest]}"))
         else:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from llm_keras import config
 from llm_keras.errors import UserError
-from pipelines.sources import KINDS
+from pipelines.sources import KINDS, parallel
 
 
 class SourceFile(NamedTuple):
@@ -33,10 +33,17 @@ class SourceFile(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """The files of one source, sorted by locator, and how many were passed over."""
+    """The files of one source.
+
+    Args:
+        files: What to read, sorted by locator.
+        ignored: How many others were passed over.
+        beside: What is read together with `files`, such as translations.
+    """
 
     files: list[SourceFile]
     ignored: int
+    beside: list[SourceFile]
 
 
 def inputs(run: config.Run) -> list[tuple[str, int, int]]:
@@ -47,8 +54,8 @@ def inputs(run: config.Run) -> list[tuple[str, int, int]]:
     """
     return sorted(
         (f"{file.source}/{file.locator}", file.bytes, file.modified_ns)
-        for source in run.corpus.sources
-        for file in find(source).files
+        for listing in map(find, run.corpus.sources)
+        for file in (*listing.files, *listing.beside)
     )
 
 
@@ -74,10 +81,15 @@ def find(source: config.Source) -> Listing:
                     others.add(file)
         elif path.is_file():
             found.add(path)
-    ignored = len(others - found)
+    others -= found
     if not found:
-        raise UserError(_nothing(source, named, ignored))
-    return Listing(sorted(_describe(source, path, root) for path in found), ignored)
+        raise UserError(_nothing(source, named, len(others)))
+    beside = parallel.check(sorted(found), source) if source.target_path else []
+    return Listing(
+        files=sorted(_describe(source, path, root) for path in found),
+        ignored=len(others - set(beside)),
+        beside=[_describe(source, path, Path(os.path.commonpath([path, root]))) for path in beside],
+    )
 
 
 def _named(source: config.Source) -> tuple[Path, list[Path]]:
@@ -143,8 +155,9 @@ def _check_encoding(source: config.Source) -> None:
             f"corpus source {source.name}: unknown encoding {source.encoding!r};"
             " name one that Python knows, such as utf-8 or latin-1"
         ) from None
-    if source.kind == "jsonl" and line_feed.removeprefix(codecs.BOM_UTF8) != b"\n":
+    if source.kind != "text" and line_feed.removeprefix(codecs.BOM_UTF8) != b"\n":
+        what = "JSON lines" if source.kind == "jsonl" else "parallel texts"
         raise UserError(
-            f"corpus source {source.name}: JSON lines in {source.encoding} cannot be cut into"
+            f"corpus source {source.name}: {what} in {source.encoding} cannot be cut into"
             " lines; convert the files to UTF-8"
         )

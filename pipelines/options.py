@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import re
 import shlex
 import sys
 import threading
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from llm_keras.errors import LLMKerasError
+from llm_keras.errors import LLMKerasError, UserError
 from pipelines.quiet import beam, quiet
 
 
@@ -40,6 +41,13 @@ def run_pipeline(
             pipeline = _local(workers, arguments, worker_log)
         yield pipeline
         _run_watched(pipeline)
+
+
+def mistake_in(error: Exception) -> UserError | None:
+    """The user's mistake that an error is, or that a worker reports as text with Beam's note."""
+    report = f"UserError: {error}" if isinstance(error, UserError) else str(error)
+    found = re.search(r"UserError: (.*)", report)
+    return UserError(found[1].partition(" [while running")[0]) if found else None
 
 
 def _local(workers: int, arguments: Sequence[str], worker_log: Path) -> beam.Pipeline:

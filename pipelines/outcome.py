@@ -46,9 +46,11 @@ def describe(run: config.Run, counts: Counts, ignored_files: Mapping[str, int]) 
             "first_dead": dict(sorted(counted.get("first_dead", {}).items())[:FIRST_DEAD]),
             "ignored_files": ignored_files.get(source.name, 0),
         }
+    subsets = {"subsets": counts["subsets"]} if "subsets" in counts else {}
     return {
         "format": FORMAT,
         "sources": sources,
+        **subsets,
         "splits": counts["splits"],
         "files": counts["files"],
         "settings_hash": settings_hash(run),
@@ -73,6 +75,7 @@ def check(run: config.Run, curation: Mapping[str, Any]) -> None:
     _check_readable(sources)
     _check_dead_fraction(run, sources)
     _check_kept(sources)
+    _check_subsets(run, curation.get("subsets", {}))
     _check_splits(run, curation["splits"])
 
 
@@ -134,14 +137,26 @@ def _check_kept(sources: Mapping[str, Mapping[str, Any]]) -> None:
         )
 
 
+def _check_subsets(run: config.Run, subsets: Mapping[str, int]) -> None:
+    for name in run.corpus.validation_subsets:
+        if name not in subsets:
+            there = ", ".join(sorted(subsets)) or "no subsets"
+            raise UserError(
+                f"corpus.validation_subsets: expected documents of {name!r}, but there are only"
+                f" {there}; correct the name, or remove it"
+            )
+
+
 def _check_splits(run: config.Run, splits: Mapping[str, Mapping[str, int]]) -> None:
     kept = sum(part["documents"] for part in splits.values())
+    chosen = f"corpus.validation_fraction {run.corpus.validation_fraction:g} and seed {run.seed}"
+    if run.corpus.validation_subsets:
+        chosen = f"corpus.validation_subsets {', '.join(run.corpus.validation_subsets)}"
     for name, part in splits.items():
         if not part["documents"]:
             raise UserError(
-                f"corpus: none of {kept} documents fell into the {name} split with"
-                f" corpus.validation_fraction {run.corpus.validation_fraction:g} and seed"
-                f" {run.seed}; change one of them, or add documents"
+                f"corpus: none of {kept} documents fell into the {name} split with {chosen};"
+                " change one of them, or add documents"
             )
 
 

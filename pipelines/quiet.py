@@ -7,6 +7,7 @@ that nobody here needs; with no handler there, that call would even install one.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,7 +32,9 @@ def quiet() -> Iterator[None]:
         root.removeHandler(silent)
 
 
-with quiet():
+with quiet(), warnings.catch_warnings():
+    # That Google's libraries, where another package brought them, would like a further one.
+    warnings.simplefilter("ignore", ImportWarning)
     import apache_beam as beam
 
 __all__ = ["beam", "quiet"]

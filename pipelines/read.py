@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from llm_keras import config
-from llm_keras.data.document import Document, document_id, unify_newlines
+from llm_keras.data.document import Document, document_id, pair_content, unify_newlines
 from pipelines.files import SourceFile
 from pipelines.quiet import beam
 from pipelines.sources import KINDS, Text, Unreadable
@@ -46,13 +46,16 @@ def _document(
     if isinstance(found, Unreadable):
         return DeadLetter(source.name, file.locator, found.line, found.offset, found.error)
     text = unify_newlines(found.text)
+    target = None if found.target is None else unify_newlines(found.target)
     return Document(
-        id=document_id(source.name, file.locator, text),
+        id=document_id(source.name, file.locator, pair_content(text, target)),
         text=text,
         source=source.name,
+        subset=found.subset,
         language=source.language,
         licence=source.licence,
         url=found.url,
+        target=target,
     )
 
 
@@ -86,7 +89,7 @@ class _ReadFile(beam.DoFn):
             if isinstance(found, DeadLetter):
                 yield beam.pvalue.TaggedOutput("dead", tuple(found))
             else:
-                size_bytes += len(found.text.encode())
+                size_bytes += found.size_bytes
                 yield found
         counts = {"sources": {file.source: {"in": seen, "bytes_in": size_bytes}}}
         yield beam.pvalue.TaggedOutput("counts", counts)

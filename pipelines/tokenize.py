@@ -15,7 +15,6 @@ import fcntl
 import importlib
 import json
 import os
-import re
 import shutil
 import sys
 import zlib
@@ -35,7 +34,7 @@ from llm_keras.run_folder import RunFolder
 from llm_keras.tokenizers import SentencePieceTokenizer, sample
 from pipelines import corpus_manifest
 from pipelines.counts import Counts, merge
-from pipelines.options import run_pipeline
+from pipelines.options import mistake_in, run_pipeline
 from pipelines.quiet import beam
 from pipelines.write_records import Tokenized, WriteRecords, hash_of, shard_of
 
@@ -101,11 +100,10 @@ def _staging(corpus: Path) -> Iterator[Path]:
 
 
 def _mistake(error: Exception, corpus: Path) -> UserError | None:
-    """The mistake in an error, or in a worker's report, which Beam hands on as text with a note."""
-    report = f"UserError: {error}" if isinstance(error, UserError) else str(error)
-    if found := re.search(r"UserError: (.*)", report):
-        return UserError(found[1].partition(" [while running")[0])
-    if f"[Errno {errno.ENOSPC}]" in report:
+    """What a person can do about an error; None if it is a defect."""
+    if (mistake := mistake_in(error)) is not None:
+        return mistake
+    if f"[Errno {errno.ENOSPC}]" in str(error):
         return UserError(f"{corpus}: no space left; free some and run again")
     if isinstance(error, OSError) and error.strerror:
         return UserError(f"{corpus}: cannot be written: {error.strerror}; take another --output")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_keras import config
-from llm_keras.data.document import SPLITS, Document, content_digest, split, write_json_lines
+from llm_keras.data.document import SPLITS, Document, content_digest, split_of, write_json_lines
 from llm_keras.data.rules import Verdict
 from pipelines.apply_rules import Judged
 from pipelines.counts import Counts, merge
@@ -91,14 +91,10 @@ def write_documents(
     kept = [each.document for each in judged if each.verdict.keep]
     counts = [_count(each) for each in judged]
     for name in SPLITS:
-        chosen = [
-            document
-            for document in kept
-            if split(document.id, run.seed, run.corpus.validation_fraction) == name
-        ]
+        chosen = [document for document in kept if split_of(document, run.corpus, run.seed) == name]
         file = f"documents/{name}-{_number(shard, run.corpus.shards)}"
         counts.append(_write(folder, file, [document.as_dict() for document in chosen]))
-        size_bytes = sum(len(document.text.encode()) for document in chosen)
+        size_bytes = sum(document.size_bytes for document in chosen)
         counts.append({"splits": {name: {"documents": len(chosen), "bytes": size_bytes}}})
     rejected = [_reject(each) for each in judged if not each.verdict.keep]
     counts.append(
@@ -127,8 +123,9 @@ def write_dead_letters(
 def _count(judged: Judged) -> Counts:
     document, verdict = judged
     if verdict.keep:
-        counts = {"kept": 1, "bytes_kept": len(document.text.encode())}
-        return {"sources": {document.source: counts}}
+        counts = {"kept": 1, "bytes_kept": document.size_bytes}
+        subset = {} if document.subset is None else {"subsets": {document.subset: 1}}
+        return {"sources": {document.source: counts}} | subset
     return {"sources": {document.source: {"dropped": {verdict.reason: 1}}}}
 
 
@@ -165,8 +162,7 @@ def _bucket(key: str, num_buckets: int) -> int:
 def _to_shard(judged: Judged, num_shards: int) -> tuple[int, tuple[Any, ...]]:
     """Keys a document by its shard, as plain tuples: Beam codes those fastest."""
     document, verdict = judged
-    fields = tuple(document.as_dict().values())
-    return _bucket(document.text, num_shards), (fields, tuple(verdict))
+    return _bucket(document.content, num_shards), (document.as_tuple(), tuple(verdict))
 
 
 def _unpack(packed: Iterable[tuple[Any, ...] | None]) -> Iterator[Judged]:

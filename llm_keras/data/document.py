@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from llm_keras import config
+
 Split = Literal["train", "validation"]
 SPLITS: tuple[Split, ...] = ("train", "validation")
 
@@ -29,6 +31,8 @@ class Document:
         language: The source's language tag, else the language identified, else None.
         licence: Licence tag of the source.
         url: Where it was found, if the source says so.
+        target: What is to be answered to `text`, such as its translation; None: nothing is, the
+            text itself is to be continued.
     """
 
     id: str
@@ -38,10 +42,28 @@ class Document:
     language: str | None = None
     licence: str = "unknown"
     url: str | None = None
+    target: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields by name, in the order of the schema."""
-        return {name: getattr(self, name) for name in FIELDS}
+        """The fields by name, in the order of the schema; without a target where there is none."""
+        fields = dict(zip(FIELDS, self.as_tuple(), strict=True))
+        if self.target is None:
+            del fields["target"]
+        return fields
+
+    def as_tuple(self) -> tuple[Any, ...]:
+        """The fields in the order of the schema."""
+        return tuple(getattr(self, name) for name in FIELDS)
+
+    @property
+    def content(self) -> str:
+        """The whole of it, by which it is equal to another: the text, or the pair."""
+        return pair_content(self.text, self.target)
+
+    @property
+    def size_bytes(self) -> int:
+        """UTF-8 bytes of the text, and of the target if there is one."""
+        return len(self.text.encode()) + len((self.target or "").encode())
 
 
 FIELDS: tuple[str, ...] = tuple(field.name for field in dataclasses.fields(Document))
@@ -60,6 +82,11 @@ def document_id(source: str, locator: str, content: str) -> str:
     return f"{source}:{hashlib.sha256(parts).hexdigest()[:ID_DIGITS]}"
 
 
+def pair_content(text: str, target: str | None) -> str:
+    """One string for a text and its target; no text holds the NUL between them."""
+    return text if target is None else f"{text}\0{target}"
+
+
 def content_digest(text: str) -> bytes:
     """16 bytes that are equal for equal texts: the key of exact deduplication."""
     return hashlib.sha256(text.encode()).digest()[:16]
@@ -72,6 +99,13 @@ def unify_newlines(text: str) -> str:
     'one\ntwo\nthree\n'
     """
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def split_of(document: Document, corpus: config.Corpus, seed: int) -> Split:
+    """Puts a document into training or validation, by its subset if subsets are held out whole."""
+    if corpus.validation_subsets:
+        return "validation" if document.subset in corpus.validation_subsets else "train"
+    return split(document.id, seed, corpus.validation_fraction)
 
 
 def split(document_id: str, seed: int, validation_fraction: float) -> Split:

@@ -1,7 +1,8 @@
 """Readers of corpus sources: one file a kind, listed in `KINDS`.
 
 A reader is a function `(path, source) -> texts and what could not be read`. It streams, knows
-nothing of Beam, and raises nothing about the content of a file: bad content is `Unreadable`.
+nothing of Beam, and raises nothing about the content of a file: bad content is `Unreadable`. Only
+two files that are not aligned stop everything: each of their pairs would be wrong.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from llm_keras import config
-from pipelines.sources import json_lines, text_files
+from pipelines.sources import json_lines, parallel, text_files
 from pipelines.sources.record import Text, Unreadable
 
 __all__ = ["KINDS", "Kind", "Text", "Unreadable"]
@@ -28,4 +29,5 @@ class Kind(NamedTuple):
 KINDS: dict[str, Kind] = {
     "text": Kind(text_files.SUFFIXES, text_files.read),
     "jsonl": Kind(json_lines.SUFFIXES, json_lines.read),
+    "parallel": Kind(parallel.SUFFIXES, parallel.read),
 }

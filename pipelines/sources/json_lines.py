@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from llm_keras import config
 from pipelines.sources import compressed
@@ -88,11 +88,17 @@ def _parse(line: Line, source: config.Source) -> Text | Unreadable:
         return unreadable("not valid JSON: too deep, or a number too long")
     if not isinstance(row, dict):
         return unreadable(f"expected a JSON object, found {type(row).__name__}")
-    text = row.get(source.text_field)
-    if not isinstance(text, str):
-        found = type(text).__name__ if source.text_field in row else "no such key"
-        return unreadable(f"expected a string under {source.text_field!r}, found {found}")
+    fields = [source.text_field, *([source.target_field] if source.target_field else [])]
+    if problem := next(filter(None, (_problem(row, field) for field in fields)), ""):
+        return unreadable(problem)
     url = row.get("url")
     url = url if isinstance(url, str) and not usable(url) else None
-    problem = usable(text)
-    return unreadable(problem) if problem else Text(text, url)
+    return Text(row[source.text_field], url, row[fields[1]] if source.target_field else None)
+
+
+def _problem(row: dict[str, Any], field: str) -> str:
+    """What is wrong with a field that should hold a text; empty if nothing is."""
+    if not isinstance(row.get(field), str):
+        found = type(row[field]).__name__ if field in row else "no such key"
+        return f"expected a string under {field!r}, found {found}"
+    return usable(row[field])

@@ -10,10 +10,19 @@ MAXIMUM_RECORD_BYTES = 16 * 2**20
 
 
 class Text(NamedTuple):
-    """One text as it was found, with what the file says about it."""
+    """One text as it was found, with what the file says about it.
+
+    Args:
+        text: The text.
+        url: Where it was found.
+        target: What is to be answered to it: its translation, say.
+        subset: Part of the source that it belongs to.
+    """
 
     text: str
     url: str | None = None
+    target: str | None = None
+    subset: str | None = None
 
 
 class Unreadable(NamedTuple):

@@ -33,6 +33,8 @@ class Rule(NamedTuple):
 def rules(corpus: config.Corpus) -> list[Rule]:
     """The rules that `corpus` asks for, cheap ones first: the first to drop gives the reason."""
     chosen = [Rule(lambda view: length.not_empty(view.text), ("empty",))]
+    if corpus.has_targets:
+        chosen.append(Rule(lambda view: length.has_target(view.target or ""), ("empty_target",)))
     if corpus.length is not None:
         chosen += _length_rules(corpus.length)
     if corpus.repetition is not None:

@@ -10,6 +10,13 @@ def not_empty(text: str) -> Verdict:
     return KEEP if text and not text.isspace() else drop("empty", f"{len(text)} characters")
 
 
+def has_target(target: str) -> Verdict:
+    """Drops a pair whose other side is white space only: nothing is to be learned from it."""
+    if target and not target.isspace():
+        return KEEP
+    return drop("empty_target", f"{len(target)} characters")
+
+
 def word_count(num_words: int, low: int = 50, high: int = 100_000) -> Verdict:
     """Gopher: between `low` and `high` words (Rae et al. 2021, appendix A1.1).
 

@@ -15,10 +15,14 @@ class TextView:
 
     Args:
         text: The text, with line feeds as line ends.
+        target: What is to be answered to it, if anything; only its being there is judged.
+        known_language: The language that the text is in; None has it identified.
     """
 
-    def __init__(self, text: str) -> None:
-        self.text = text
+    def __init__(
+        self, text: str, target: str | None = None, known_language: str | None = None
+    ) -> None:
+        self.text, self.target, self.known_language = text, target, known_language
 
     @cached_property
     def words(self) -> list[str]:
@@ -45,4 +49,6 @@ class TextView:
     @cached_property
     def language(self) -> Identified:
         """The language that the text is written in, as far as a model can tell."""
+        if self.known_language is not None:
+            return Identified(self.known_language, 1.0)
         return identify_language(self.text)
