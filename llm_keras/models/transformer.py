@@ -190,6 +190,7 @@ def row_context(
 ) -> Context:
     """What self-attention in rows must know: the mask, or for blocks what it is made of."""
     length = sizes(tokens)[1]
+    segments = None if segments is None else tf.convert_to_tensor(segments)
     bias = score_bias(layer, length)
     block = settings.attention_block_length
     if block is None:
