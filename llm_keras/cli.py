@@ -197,9 +197,51 @@ def evaluate(run: RunArgument, output: OutputOption = None, overrides: SetOption
 
 
 @app.command()
-def export(run: RunArgument, output: OutputOption = None, overrides: SetOption = None) -> None:
-    """Writes a SavedModel: text in, text out."""
-    _perform("export", run, output, overrides)
+def export(
+    run: RunArgument,
+    output: OutputOption = None,
+    overrides: SetOption = None,
+    form: Annotated[
+        Literal["saved-model", "safetensors", "gguf"],
+        typer.Option(
+            "--format",
+            help="saved-model: to be served, in export/; safetensors: a Hugging Face folder,"
+            " export-safetensors/; gguf: a file in float16, export-gguf/.",
+        ),
+    ] = "saved-model",
+) -> None:
+    """Writes the model for use: a SavedModel, text in, text out; or files of other programs."""
+    if form == "saved-model":
+        _perform("export", run, output, overrides)
+        return
+    from llm_keras import console, stages
+
+    console.say(f"export: {stages.export_weights(*_load(run, output, overrides), form)}")
+
+
+@app.command("import")
+def import_(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SRC",
+            help="A Hugging Face folder, a .gguf file or the prefix of a Model Garden checkpoint.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", help="Folder of the new run.")],
+    overrides: SetOption = None,
+    tokenizer_file: Annotated[
+        Path | None,
+        typer.Option("--tokenizer", help="tokenizer.json or a SentencePiece model to take."),
+    ] = None,
+) -> None:
+    """Makes a run of a model from elsewhere, to train on, judge, export and serve."""
+    from llm_keras import console, stages
+    from llm_keras.run_folder import RunFolder
+
+    stages.import_model(source, RunFolder(output), overrides or (), tokenizer_file)
+    console.say(f"import: {output}   next: llm-keras export {output}, then serve; or train, with")
+    console.say("        corpus.sources in its run.yaml")
 
 
 @app.command()

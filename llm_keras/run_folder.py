@@ -98,6 +98,16 @@ class RunFolder:
         return self.root / "export"
 
     @property
+    def export_safetensors(self) -> Path:
+        """The model in Hugging Face's layout, a folder."""
+        return self.root / "export-safetensors"
+
+    @property
+    def export_gguf(self) -> Path:
+        """The model as one GGUF file."""
+        return self.root / "export-gguf" / "model.gguf"
+
+    @property
     def report(self) -> Path:
         """The run as a page to look at."""
         return self.root / "report.html"

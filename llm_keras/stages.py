@@ -50,6 +50,13 @@ def _curate(run: Run, folder: RunFolder) -> None:
 
 
 def _tokenizer(run: Run, folder: RunFolder) -> None:
+    if run.tokenizer.kind == "imported":
+        from llm_keras import interop, tokenizers
+
+        model = folder.tokenizer_model
+        interop.check_vocabulary(run, tokenizers.load(model), str(model))
+        console.say(f"tokenizer: {model} was imported, nothing to train")
+        return
     from llm_keras.tokenizers import train_tokenizer
 
     train_tokenizer(run, folder)
@@ -92,9 +99,82 @@ def _export(run: Run, folder: RunFolder) -> None:
     )
 
 
+def import_model(
+    source: Path, folder: RunFolder, overrides: Sequence[str], tokenizer: Path | None
+) -> Run:
+    """Makes a run of a model from elsewhere: complete, or nothing.
+
+    Args:
+        source: A Hugging Face folder, a GGUF file or the prefix of a Model Garden checkpoint.
+        folder: Where the run is to be; must not hold one.
+        overrides: Fields of its run file, as `field=value`.
+        tokenizer: A file to take in place of the source's own.
+
+    Raises:
+        UserError: There is a run already, or the source is not what it should be.
+    """
+    from llm_keras import interop
+    from llm_keras.tokenizers.loading import file_name
+    from llm_keras.training import checkpoints
+
+    if folder.root.exists() and (not folder.root.is_dir() or any(folder.root.iterdir())):
+        raise UserError(f"{folder.root}: is there already; give another --output")
+    found = interop.open_source(source, tokenizer)
+    if found.tokenizer is None:
+        raise UserError(f"{source}: has no tokenizer; give its file with --tokenizer")
+    run = run_file.parse(run_file.dump(interop.settings_of(found)), "run.yaml", overrides)
+    network = interop.load_weights(found, run)
+    making = RunFolder(folder.root.with_name(f".importing-{folder.root.name}"))
+    shutil.rmtree(making.root, ignore_errors=True)
+    try:
+        making.tokenizer_model.parent.mkdir(parents=True)
+        target = making.tokenizer_model.parent / file_name(found.tokenizer)
+        files.write_whole(target, found.tokenizer)
+        files.write_whole(making.run_file, run_file.dump(run))
+        checkpoints.save_initial(making, network, {"imported_from": source.resolve().name})
+        if folder.root.exists():
+            folder.root.rmdir()
+        making.root.rename(folder.root)
+    except BaseException:
+        shutil.rmtree(making.root, ignore_errors=True)
+        raise
+    return run
+
+
+def export_weights(run: Run, folder: RunFolder, form: str) -> Path:
+    """Writes the newest checkpoint for other programs.
+
+    Args:
+        run: Its settings.
+        folder: Its folder.
+        form: `safetensors` or `gguf`.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UserError: Something is missing, or a setting has no form there.
+    """
+    from llm_keras import interop, models, tokenizers
+    from llm_keras.training import checkpoints
+
+    tokenizer = tokenizers.load(folder.tokenizer_model)
+    network = models.build(run)
+    checkpoints.load_network(folder, network)
+    if form == "gguf":
+        name = run.serving.model_name
+        return interop.export_gguf(network, tokenizer, folder.export_gguf, name)
+    return interop.export_folder(network, tokenizer, folder.export_safetensors, run.generation)
+
+
 def _sources(run: Run, _folder: RunFolder) -> Fingerprint:
     from pipelines.files import inputs
 
+    if not run.corpus.sources:
+        raise UserError(
+            "corpus.sources: there are none, so nothing to train on or to judge by; list them in"
+            " run.yaml, each with name, kind and path"
+        )
     return {"files": [[name, size, changed] for name, size, changed in inputs(run)]}
 
 
