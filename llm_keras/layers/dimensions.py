@@ -21,6 +21,7 @@ DIMENSIONS = frozenset(
         "heads",
         "feed_forward",
         "experts",
+        "rank",
     }
 )
 

@@ -49,6 +49,7 @@ class Linear(keras.layers.Layer):
         self.dimensions = tuple(dimensions)
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.lora_scale: float | None = None
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         """Makes `kernel` [I, units] and `bias` [units]."""
@@ -65,10 +66,34 @@ class Linear(keras.layers.Layer):
             bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros")
             self.bias = name_dimensions(bias, self.dimensions[1])
 
+    def enable_lora(self, rank: int, alpha: float) -> None:
+        """Adds a product of two thin matrices: ``y += alpha / rank * x @ A @ B``, B zero at first.
+
+        As of Keras's `Dense`, but what is trained is for the caller to say.
+
+        Args:
+            rank: Columns of A [I, rank] and rows of B [rank, units].
+            alpha: See the equation.
+
+        References:
+            Hu et al. 2022, section 4.1.
+        """
+        self._tracker.unlock()  # A layer that is built takes no variables otherwise.
+        rows, columns = self.kernel.shape
+        inner = self.add_weight(name="lora_kernel_a", shape=(rows, rank), initializer="zeros")
+        outer = self.add_weight(name="lora_kernel_b", shape=(rank, columns), initializer="zeros")
+        self.lora_kernel_a = name_dimensions(inner, self.dimensions[0], "rank")
+        self.lora_kernel_b = name_dimensions(outer, "rank", self.dimensions[1])
+        self._tracker.lock()
+        self.lora_scale = alpha / rank
+
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Applies the map; see the class."""
         rows = x if x.shape.rank == 2 else tf.reshape(x, [-1, x.shape[-1]])
-        rows = tf.matmul(rows, tf.convert_to_tensor(self.kernel))
+        given, rows = rows, tf.matmul(rows, tf.convert_to_tensor(self.kernel))
+        if self.lora_scale is not None:
+            inner = tf.matmul(given, tf.convert_to_tensor(self.lora_kernel_a))
+            rows += self.lora_scale * tf.matmul(inner, tf.convert_to_tensor(self.lora_kernel_b))
         if self.bias is not None:
             rows = tf.nn.bias_add(rows, tf.convert_to_tensor(self.bias))
         return rows if x.shape.rank == 2 else tf.reshape(rows, [*sizes(x)[:-1], self.units])

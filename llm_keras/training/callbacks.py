@@ -19,6 +19,8 @@ from llm_keras.training.json_lines import JsonLines, float32
 from llm_keras.training.stopping import StopRequest
 
 Logs = Mapping[str, float]
+#: What a step of a model with experts says besides.
+OF_EXPERTS = ("router_loss", "dropped_fraction")
 
 
 class StepCallback(keras.callbacks.Callback):
@@ -71,6 +73,7 @@ class StepMetrics(StepCallback):
             tokens_per_second=round(logs["tokens"] / seconds, 1),
             learning_rate=float32(logs["learning_rate"]),
             grad_norm=float32(logs["grad_norm"]),
+            **{name: float32(logs[name]) for name in OF_EXPERTS if name in logs},
         )
         if self._traced:
             self._tokens += logs["tokens"]

@@ -2,6 +2,8 @@
 
     checkpoints/step-00000200/network.safetensors     weights
                               optimizer.safetensors   slots and counters
+                              average.safetensors     running means of weights, where there are any
+                              lora.safetensors        small matrices, where the weights are frozen
                               manifest.json           written last: hashes, step, facts
 
 A checkpoint is written into a hidden folder beside its final place, flushed to the disk, and
@@ -59,8 +61,12 @@ class Checkpoint:
         """Optimizer updates applied."""
         return int(self.manifest["step"])
 
+    def has(self, name: str) -> bool:
+        """Whether there is such a part."""
+        return f"{name}.safetensors" in self.manifest["files"]
+
     def tensors(self, name: str) -> dict[str, np.ndarray]:
-        """The arrays of one part, `network` or `optimizer`."""
+        """The arrays of one part, such as `network`."""
         return load_file(self.path / f"{name}.safetensors")
 
 

@@ -1,7 +1,9 @@
 """The state of a training in a checkpoint, and back.
 
-The state is the network's weights and the optimizer's slots and count of updates. Everything else
-is a function of that count: the learning rate, the rows of the next batch, and the dropout masks.
+The state is the network's weights and their running means, and the optimizer's slots and count of
+updates. Everything else is a function of that count: the learning rate, the rows of the next batch,
+and what is dropped and masked. With LoRA the frozen weights are saved too, so that a checkpoint
+needs nothing but itself.
 """
 
 from __future__ import annotations
@@ -13,14 +15,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from llm_keras import console
+from llm_keras import console, models
 from llm_keras.errors import UserError
 from llm_keras.run_folder import RunFolder
-from llm_keras.training import checkpoint_files
+from llm_keras.training import checkpoint_files, lora, resume
 from llm_keras.training.checkpoint_files import Checkpoint, DamagedError
 from llm_keras.training.trainer import Trainer
 
-NETWORK, OPTIMIZER = "network", "optimizer"
+NETWORK, OPTIMIZER, AVERAGE, LORA = "network", "optimizer", "average", "lora"
+
+#: Variables and their names in a checkpoint.
+Named = list[tuple[str, keras.Variable]]
 
 
 def save(root: Path, trainer: Trainer, facts: Mapping[str, Any], keep: int) -> Path:
@@ -35,11 +40,28 @@ def save(root: Path, trainer: Trainer, facts: Mapping[str, Any], keep: int) -> P
     Raises:
         UserError: The disk is full or refuses; older checkpoints are as they were.
     """
-    parts = {
-        NETWORK: {name: _value(v) for name, v in _named(trainer.network.variables)},
-        OPTIMIZER: {name: _value(v) for name, v in _named(trainer.optimizer.variables)},
-    }
+    parts = {part: _values(named) for part, named in _state(trainer).items()}
     return checkpoint_files.save(root, trainer.step, parts, facts, keep)
+
+
+def save_initial(folder: RunFolder, network: models.Transformer, facts: Mapping[str, Any]) -> Path:
+    """Writes weights from elsewhere as the checkpoint of step 0, from which training starts.
+
+    Args:
+        folder: The run's folder, its tokenizer already in it.
+        network: The model of the run, with the weights.
+        facts: What else belongs into the manifest, as JSON: where the weights come from.
+
+    Raises:
+        UserError: There are checkpoints already, or the disk is full or refuses.
+    """
+    if checkpoint_files.steps(folder.checkpoints):
+        raise UserError(
+            f"{folder.checkpoints}: has checkpoints already; choose another --output, or delete it"
+        )
+    facts = {**facts, **resume.initial_facts(network.settings, folder)}
+    parts = {NETWORK: _values(_named(network.variables))}
+    return checkpoint_files.save(folder.checkpoints, 0, parts, facts, keep=1)
 
 
 def latest(root: Path) -> Checkpoint | None:
@@ -59,15 +81,25 @@ def latest(root: Path) -> Checkpoint | None:
 def restore(checkpoint: Checkpoint, trainer: Trainer) -> None:
     """Puts a checkpoint's state into a trainer that is compiled and has its slots.
 
+    Of a checkpoint with weights alone only these: optimizer, averages and LoRA begin anew.
+
     Raises:
         UserError: The state does not fit the network or the optimizer.
     """
-    _assign(checkpoint, NETWORK, trainer.network.variables)
-    _assign(checkpoint, OPTIMIZER, trainer.optimizer.variables)
+    for part, named in _state(trainer).items():
+        if part == NETWORK or not is_initial(checkpoint):
+            _assign(checkpoint, part, checkpoint.tensors(part), named)
+    if is_initial(checkpoint) and trainer.average is not None:
+        trainer.average.reset()
+
+
+def is_initial(checkpoint: Checkpoint) -> bool:
+    """Whether it has weights alone, and no training behind it; see `save_initial`."""
+    return not checkpoint.has(OPTIMIZER)
 
 
 def load_network(folder: RunFolder, network: keras.Model, step: int | None = None) -> int:
-    """Loads trained weights into a network.
+    """Loads trained weights into a network: averaged where the run averages, LoRA merged in.
 
     Args:
         folder: The run's folder.
@@ -90,24 +122,48 @@ def load_network(folder: RunFolder, network: keras.Model, step: int | None = Non
             checkpoint = checkpoint_files.verify(path)
         except DamagedError as error:
             raise UserError(f"{path}: {error}; choose another checkpoint") from None
-    _assign(checkpoint, NETWORK, network.variables)
+    _assign(checkpoint, NETWORK, _judged(checkpoint), _named(network.variables))
     return checkpoint.step
 
 
-def _named(variables: Sequence[keras.Variable]) -> list[tuple[str, keras.Variable]]:
+def _state(trainer: Trainer) -> dict[str, Named]:
+    """All that a step may change, and what it needs."""
+    own, added = lora.split(trainer.network.variables)
+    state = {NETWORK: _named(own), OPTIMIZER: _named(trainer.optimizer.variables)}
+    if added:
+        state[LORA] = _named(added)
+    if trainer.average is not None:
+        names = {id(v): name for part in (NETWORK, LORA) for name, v in state.get(part, ())}
+        means = zip(trainer.average.variables, trainer.average.averages, strict=True)
+        state[AVERAGE] = [(names[id(variable)], mean) for variable, mean in means]
+    return state
+
+
+def _judged(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+    """The weights of a checkpoint that evaluation and export use."""
+    means = checkpoint.tensors(AVERAGE) if checkpoint.has(AVERAGE) else {}
+    network = checkpoint.tensors(NETWORK)
+    weights = {name: means.get(name, array) for name, array in network.items()}
+    if not checkpoint.has(LORA):
+        return weights
+    added = {name: means.get(name, array) for name, array in checkpoint.tensors(LORA).items()}
+    return lora.merge(weights, added, checkpoint.manifest["settings"]["training.lora.alpha"])
+
+
+def _named(variables: Sequence[keras.Variable]) -> Named:
     """Variables by index and path: the path is for people and as a check, the index is unique."""
     return [(f"{index:04}:{variable.path}", variable) for index, variable in enumerate(variables)]
 
 
-def _value(variable: keras.Variable) -> np.ndarray:
-    return np.asarray(variable.value.numpy())
+def _values(named: Named) -> dict[str, np.ndarray]:
+    return {name: np.asarray(variable.value.numpy()) for name, variable in named}
 
 
-def _assign(checkpoint: Checkpoint, part: str, variables: Sequence[keras.Variable]) -> None:
-    tensors = checkpoint.tensors(part)
-    named = _named(variables)
+def _assign(
+    checkpoint: Checkpoint, part: str, tensors: Mapping[str, np.ndarray], named: Named
+) -> None:
     saved = [f"{name} {tuple(array.shape)}" for name, array in sorted(tensors.items())]
-    wanted = [f"{name} {tuple(variable.shape)}" for name, variable in named]
+    wanted = [f"{name} {tuple(variable.shape)}" for name, variable in sorted(named, key=_name)]
     for old, new in zip(saved, wanted, strict=False):
         if old != new:
             raise UserError(f"{checkpoint.path}: {part} has {old} where the run file's has {new}")
@@ -117,3 +173,7 @@ def _assign(checkpoint: Checkpoint, part: str, variables: Sequence[keras.Variabl
         )
     for name, variable in named:
         variable.assign(tensors[name])
+
+
+def _name(named: tuple[str, keras.Variable]) -> str:
+    return named[0]

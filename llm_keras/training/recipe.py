@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from llm_keras import config, console, models
+from llm_keras import config, console, models, tokenizers
 from llm_keras.data import input_pipeline
 from llm_keras.data.records import RecordStore
 from llm_keras.errors import DivergedError, InterruptedRunError, UserError
+from llm_keras.models.masking import Masking
 from llm_keras.parallel import devices, rematerialization, replicated
 from llm_keras.run_folder import RunFolder
-from llm_keras.training import checkpoint_files, checkpoints, lock, optimizers, resume, stopping
+from llm_keras.training import (
+    checkpoint_files,
+    checkpoints,
+    lock,
+    lora,
+    optimizers,
+    resume,
+    stopping,
+)
 from llm_keras.training.callbacks import Checkpoints, StepMetrics, Validation
 from llm_keras.training.checkpoint_files import Checkpoint
 from llm_keras.training.json_lines import JsonLines
@@ -42,13 +51,12 @@ def train(run: config.Run, folder: RunFolder) -> None:
         stores = _open_corpus(run, folder)
         facts = resume.facts(run, stores[0].manifest, threads)
         checkpoint = checkpoints.latest(folder.checkpoints)
-        if checkpoint is not None:
-            resume.check(checkpoint.manifest, facts, checkpoint.path)
-            if checkpoint.step == run.training.total_steps:
-                console.say(f"train: all {checkpoint.step} steps are done already")
-                return
+        _check(checkpoint, run, facts)
+        if checkpoint is not None and checkpoint.step == run.training.total_steps:
+            console.say(f"train: all {checkpoint.step} steps are done already")
+            return
         with strategy.scope(), stopping.on_signals() as stop:
-            trainer = _trainer(run)
+            trainer = _trainer(run, folder)
             if checkpoint is not None:
                 _restore(checkpoint, trainer, folder)
             _fit(run, folder, trainer, stores, facts, stop)
@@ -71,10 +79,26 @@ def _open_corpus(run: config.Run, folder: RunFolder) -> Stores:
     return rows, RecordStore(folder.corpus, "validation", tokenizer)
 
 
-def _trainer(run: config.Run) -> Trainer:
+def _check(checkpoint: Checkpoint | None, run: config.Run, facts: Facts) -> None:
+    """Whether this training can go on, or start, from the checkpoint."""
+    if checkpoint is None:
+        if run.training.lora is not None:
+            raise UserError(
+                "training.lora adds to weights that are trained already, but there are none; run"
+                " `llm-keras import` into this folder first, or remove training.lora"
+            )
+    elif checkpoints.is_initial(checkpoint):
+        resume.check_initial(checkpoint.manifest, facts, checkpoint.path)
+    else:
+        resume.check(checkpoint.manifest, facts, checkpoint.path)
+
+
+def _trainer(run: config.Run, folder: RunFolder) -> Trainer:
     """The network with its optimizer; under the strategy's scope."""
     settings = run.training
     network = models.build(run)
+    if settings.lora is not None:
+        lora.add(network, settings.lora, run.seed)  # before the optimizer: it has slots for these
     if settings.rematerialization == "block":
         network.block_call = rematerialization.recompute_block
     trainer = Trainer(
@@ -83,15 +107,37 @@ def _trainer(run: config.Run) -> Trainer:
         gradient_accumulation_steps=settings.gradient_accumulation_steps,
         label_smoothing=settings.label_smoothing,
         z_loss=settings.z_loss,
+        masking=_masking(run, folder) if run.model.kind == "masked_lm" else None,
+        ema_decay=settings.ema_decay,
     )
-    trainer.compile(optimizers.build(settings, network.trainable_variables))
+    trainer.compile(
+        optimizers.build(settings, network.trainable_variables, run.model.width_multiplier)
+    )
     return trainer
+
+
+def _masking(run: config.Run, folder: RunFolder) -> Masking:
+    """What a masked_lm must guess, with the ids of the run's tokenizer."""
+    tokenizer = tokenizers.load(folder.tokenizer_model)
+    if tokenizer.mask_id is None:
+        raise UserError(
+            f"{folder.tokenizer_model}: has no mask piece, which a masked_lm needs; add <mask> to"
+            " tokenizer.user_symbols and run `llm-keras tokenizer` and `llm-keras tokenize` again"
+        )
+    special = {tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id, tokenizer.unk_id}
+    special.update(range(tokenizer.vocabulary_size, run.tokenizer.vocabulary_size))
+    return Masking(
+        run.training.masking, run.tokenizer.vocabulary_size, tokenizer.mask_id, sorted(special)
+    )
 
 
 def _restore(checkpoint: Checkpoint, trainer: Trainer, folder: RunFolder) -> None:
     checkpoints.restore(checkpoint, trainer)
     checkpoint_files.set_aside(folder.checkpoints, checkpoint)
-    console.say(f"train: goes on after step {checkpoint.step}")
+    if checkpoints.is_initial(checkpoint):
+        console.say(f"train: starts from the weights in {checkpoint.path}")
+    else:
+        console.say(f"train: goes on after step {checkpoint.step}")
 
 
 def _fit(

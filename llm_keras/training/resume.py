@@ -16,6 +16,7 @@ import llm_keras
 from llm_keras import config, console
 from llm_keras.data.manifest import Manifest, settings_hash
 from llm_keras.errors import UserError
+from llm_keras.run_folder import RunFolder
 
 #: Settings that may change between two starts: they decide how fast, how often or on how many
 #: devices, and change a loss by no more than rounding.
@@ -30,6 +31,17 @@ MAY_CHANGE = frozenset(
         "training.validation_rows",
         "training.checkpoint_every_steps",
         "training.keep_checkpoints",
+    }
+)
+
+#: Settings of the model that training from imported weights may choose: they say what comes, not
+#: what the weights were trained to do.
+FREE_FOR_IMPORTED = frozenset(
+    {
+        "model.attention_block_length",
+        "model.dropout",
+        "model.initialization",
+        "model.initializer_range",
     }
 )
 
@@ -72,13 +84,7 @@ def check(saved: Facts, now: Facts, path: Path) -> None:
     Raises:
         UserError: A setting, the corpus or the tokenizer changed: names it, old and new.
     """
-    # A field that the checkpoint does not have came with a later version of llm-keras, and its
-    # default keeps what was.
-    changed = [
-        f"{field} was {saved['settings'][field]!r} and is {value!r}"
-        for field, value in now["settings"].items()
-        if field not in MAY_CHANGE and saved["settings"].get(field, value) != value
-    ]
+    changed = _changed(saved["settings"], now["settings"], MAY_CHANGE)
     changed += [
         f"the {name} was {saved['data'][name][:12]} and is {now['data'][name][:12]} (SHA-256)"
         for name in ("tokenizer", "corpus")
@@ -97,6 +103,36 @@ def check(saved: Facts, now: Facts, path: Path) -> None:
             )
 
 
+def initial_facts(model: config.Model, folder: RunFolder) -> Facts:
+    """What a checkpoint of imported weights says of what they were trained for.
+
+    Args:
+        model: The shape.
+        folder: The run's, with the tokenizer.
+    """
+    return {
+        "settings": _flat({"model": model.model_dump(mode="json")}),
+        "data": {"tokenizer": file_sha256(folder.tokenizer_model)},
+    }
+
+
+def check_initial(saved: Facts, now: Facts, path: Path) -> None:
+    """Compares the facts of imported weights with those of the training that starts from them.
+
+    Raises:
+        UserError: The model's shape or the tokenizer is another one.
+    """
+    model = {name: value for name, value in now["settings"].items() if name.startswith("model.")}
+    changed = _changed(saved["settings"], model, FREE_FOR_IMPORTED)
+    if saved["data"]["tokenizer"] != now["data"]["tokenizer"]:
+        changed.append("the tokenizer is another one")
+    if changed:
+        raise UserError(
+            f"{path}: these weights were imported for another model: {'; '.join(changed)}. Change"
+            " it back, or import anew into another folder (--output)"
+        )
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file, in hex.
 
@@ -108,6 +144,31 @@ def file_sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         raise UserError(f"{path}: missing; run `llm-keras tokenizer` first") from None
+
+
+def _changed(
+    saved: Mapping[str, Any], now: Mapping[str, Any], may_change: frozenset[str]
+) -> list[str]:
+    """What is not as it was: field, old and new value."""
+    # A field that the checkpoint does not have came with a later version of llm-keras, and its
+    # default keeps what was.
+    changed = [
+        f"{field} was {saved[field]!r} and is {value!r}"
+        for field, value in now.items()
+        if field not in may_change and saved.get(field, value) != value
+    ]
+    # Except where it belongs to a section that was null, or is now.
+    changed += [f"{name} was null and is set" for name in _nulls(saved) if _is_set(now, name)]
+    changed += [f"{name} was set and is null" for name in _nulls(now) if _is_set(saved, name)]
+    return changed
+
+
+def _nulls(settings: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in settings.items() if value is None]
+
+
+def _is_set(settings: Mapping[str, Any], section: str) -> bool:
+    return any(name.startswith(f"{section}.") for name in settings)
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -63,6 +63,18 @@ def test_a_setting_that_changes_the_losses_is_named_with_old_and_new(field):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("training__lora", {"rank": 4}), ("model__experts", {"num_experts": 4})],
+)
+def test_a_section_that_comes_or_goes_is_named(field, value):
+    name = field.replace("__", ".")
+    with pytest.raises(UserError, match=f"{name} was null and is set"):
+        resume.check(facts(), facts(**{field: value}), PATH)
+    with pytest.raises(UserError, match=f"{name} was set and is null"):
+        resume.check(facts(**{field: value}), facts(), PATH)
+
+
 def test_all_changes_are_named_at_once():
     with pytest.raises(UserError) as error:
         resume.check(facts(), facts(seed=1, model__num_layers=3), PATH)
