@@ -14,8 +14,7 @@ import pytest
 import tensorflow as tf
 
 from llm_keras.config import Tokenizer
-from llm_keras.tokenizers import SentencePieceTokenizer
-from llm_keras.tokenizers.in_graph import InGraphTokenizer
+from llm_keras.tokenizers import SentencePieceTokenizer, in_graph
 from llm_keras.tokenizers.training import train
 
 STRINGS, SEQUENCES = 20_000, 20_000
@@ -96,7 +95,7 @@ def tokenizer(request):
 def exported(tokenizer, tmp_path_factory):
     """The twin after a way through a SavedModel, as functions of its signatures' kind."""
     module = tf.Module()
-    module.tokenizer = InGraphTokenizer(tokenizer.model)
+    module.tokenizer = in_graph.load(tokenizer.model)
     module.encode = tf.function(
         module.tokenizer.encode, input_signature=[tf.TensorSpec([None], tf.string)]
     )
