@@ -79,9 +79,11 @@ def merge(
 
 def _projections(network: keras.Model, target: str) -> Iterator[Any]:
     """The layers of that name in all blocks."""
+    # Keras's layers have an `output` of their own.
+    attribute = "output_projection" if target == "output" else target
     for block in network.layers:
         for part in ("attention", "cross_attention", "feed_forward"):
-            layer = getattr(getattr(block, part, None), target, None)
+            layer = getattr(getattr(block, part, None), attribute, None)
             if hasattr(layer, "enable_lora"):
                 yield layer
 
