@@ -41,7 +41,7 @@ def corpus(facts: RunFacts) -> Html:
     kept = sum(counts["kept"] for counts in sources.values())
     return section(
         title,
-        _splits(facts.curation),
+        _splits(facts.curation, facts.run.corpus.validation_subsets),
         _bar(kept, reasons, dead),
         _reasons(kept, reasons, dead),
         tag("h3", "By source"),
@@ -52,7 +52,7 @@ def corpus(facts: RunFacts) -> Html:
     )
 
 
-def _splits(curation: Facts) -> Html:
+def _splits(curation: Facts, held_out: Sequence[str]) -> Html:
     said = [
         f"{number(counts['documents'])} documents ({size(counts['bytes'])}) for {name}"
         for name, counts in (
@@ -60,7 +60,10 @@ def _splits(curation: Facts) -> Html:
             ("validation", curation["splits"]["validation"]),
         )
     ]
-    return tag("p", ", ".join(said), ". Which one a document belongs to follows from its id.")
+    why = "Which one a document belongs to follows from its id."
+    if held_out:
+        why = f"Held out whole: {', '.join(held_out)}."
+    return tag("p", ", ".join(said), f". {why}")
 
 
 def _bar(kept: int, reasons: Mapping[str, int], dead: int) -> Html:
@@ -158,7 +161,11 @@ def _document(document: Facts) -> Html:
     return tag(
         "figure",
         tag("figcaption", join(facts, " · ")),
-        tag("blockquote", excerpt(document["text"], EXCERPT_CHARACTERS), dir="auto"),
+        *(
+            tag("blockquote", excerpt(document[side], EXCERPT_CHARACTERS), dir="auto")
+            for side in ("text", "target")
+            if document.get(side)
+        ),
     )
 
 

@@ -71,5 +71,5 @@ def _loss_legend(validated: bool, compared: bool) -> Html:
     if validated:
         entries.append(("validation", "held-out documents"))
     if compared:
-        entries.append(("baseline", "n-gram baselines, with their perplexity"))
+        entries.append(("baseline", "baselines, with their perplexity"))
     return charts.legend(*entries)
