@@ -12,9 +12,7 @@ SHAPE = config.Model(
 
 
 def _model(shape=SHAPE, seed=1, vocabulary_size=300):
-    return models.build_model(
-        shape, vocabulary_size=vocabulary_size, sequence_length=16, seed=seed
-    )
+    return models.build_model(shape, vocabulary_size=vocabulary_size, sequence_length=16, seed=seed)
 
 
 def _weights(model):
