@@ -112,6 +112,29 @@ def test_blocked_loss_and_gradient_are_those_of_numpy_and_autodiff(
     np.testing.assert_allclose(by_kernel, plain[1], atol=5e-6)
 
 
+@pytest.mark.parametrize("loss", SETTINGS, ids=str)
+def test_the_blocked_gradient_of_the_mean_loss_is_that_of_autodiff_within_1e_6(
+    loss, example, monkeypatch
+):
+    """Token weights, smoothing, z-loss and a cap of the logits, of all values together."""
+    monkeypatch.setattr(losses, "LOGITS_PER_BLOCK", 0)
+    monkeypatch.setattr(losses, "LEAST_TOKENS", 5)
+    hidden, matrix, targets, weights = map(tf.constant, example)
+    kernel, count = tf.Variable(matrix), tf.reduce_sum(weights)
+
+    def capped(x):
+        return 3.0 * tf.tanh(x @ kernel / 3.0)
+
+    with tf.GradientTape() as tape:
+        tape.watch(hidden)
+        mean = tf.reduce_sum(loss(capped(hidden), targets) * weights) / count
+    plain = tape.gradient(mean, [hidden, kernel])
+    head = Head(capped, [kernel], V)
+    _, by_hidden, by_kernel = losses.loss_sum_and_gradients(loss, head, hidden, targets, weights)
+    np.testing.assert_allclose(by_hidden / count, plain[0], atol=1e-6)
+    np.testing.assert_allclose(by_kernel[0] / count, plain[1], atol=1e-6)
+
+
 def test_one_block_of_logits_is_held_at_a_time(example, monkeypatch):
     """The largest tensor in the graph that has the vocabulary as an axis is one block."""
     hidden, matrix, targets, weights = map(tf.constant, example)

@@ -74,9 +74,14 @@ def test_a_step_reports_loss_tokens_rate_and_norm(small):
     assert trainer.step == 1
 
 
-def test_the_update_is_that_of_plain_autodiff(small):
+@pytest.mark.parametrize(
+    "changes",
+    [{"tie_embeddings": False}, {"output_logit_cap": 2.0}, {"mup_base_dim": 4}],
+    ids=str,
+)
+def test_the_update_is_that_of_plain_autodiff(small, changes):
     """One step with SGD, without clipping: the weights move by the gradient of the mean loss."""
-    network = small.make_network(dropout=0.0, tie_embeddings=False)
+    network = small.make_network(dropout=0.0, **changes)
     batch = next(iter(small.make_batches(1)))
     targets, counted = numpy_targets({name: value.numpy() for name, value in batch.items()})
     with tf.GradientTape() as tape:
