@@ -115,7 +115,7 @@ class MixtureOfExperts(keras.layers.Layer):
             taken = tf.broadcast_to(real[..., None], tf.shape(chosen))
         fits = taken
         if training and self.capacity_factor is not None:
-            fits = taken & self._has_room(chosen, taken)
+            fits = taken & self._has_room(chosen, taken, self.capacity_factor)
         y = self._apply_experts(x, tf.nn.softmax(best), tf.where(fits, chosen, self.num_experts))
         if x.shape.rank == 2:
             return y, tf.zeros([3])  # generation: nobody asks
@@ -138,10 +138,10 @@ class MixtureOfExperts(keras.layers.Layer):
         variable = self.add_weight(name=name, shape=(self.num_experts, *shape))
         self.projections[name] = name_dimensions(variable, "experts", *dimensions)
 
-    def _has_room(self, chosen: tf.Tensor, taken: tf.Tensor) -> tf.Tensor:
+    def _has_room(self, chosen: tf.Tensor, taken: tf.Tensor, factor: float) -> tf.Tensor:
         """Whether each choice [B, T, k] is among the first ones of its expert: bool [B, T, k]."""
         batch, length, choices = sizes(chosen)
-        share = tf.cast(choices * length, tf.float64) * (self.capacity_factor / self.num_experts)
+        share = tf.cast(choices * length, tf.float64) * (factor / self.num_experts)
         # Less than a token: 1.1 x 70 / 11 is 7, which rounding must not make 8.
         capacity = tf.cast(tf.math.ceil(share - 1e-6), tf.int32)
         # All first choices of the row, then all second ones.
