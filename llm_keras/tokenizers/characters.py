@@ -14,18 +14,16 @@ from llm_keras.tokenizers.word_pieces import WordPieces
 
 #: Stands between the characters that the package is asked about, and is changed by nothing.
 SEPARATOR = "0"
-#: Between words, as `in_graph.cutting` has it.
-BORDER = b"\xff"
-#: Indices of the two replacements that depend on the character: itself, and itself as a word.
-SAME, ALONE = 0, 1
+#: In a replacement: the end of a word, and the character itself.
+BORDER, SAME = -1, -2
 
 
 class Table(NamedTuple):
     """Ranges of characters that share their fate."""
 
     starts: list[int]  #: The first character of each range, the first one 0.
-    becomes: list[int]  #: For each range SAME, ALONE, or what `replacements` has there.
-    replacements: list[bytes]
+    becomes: list[int]  #: For each range its place in `replacements`.
+    replacements: list[list[int]]  #: Characters, BORDER and SAME.
 
 
 def table(settings: WordPieces) -> Table:
@@ -39,34 +37,29 @@ def table(settings: WordPieces) -> Table:
     )
     normal = normalizer.normalize_str(SEPARATOR.join(asked)).split(SEPARATOR)
     pieces = tokenizers.pre_tokenizers.BertPreTokenizer().pre_tokenize_str(SEPARATOR.join(asked))
-    words = {piece for piece, _ in pieces}
+    words = {piece for piece, _ in pieces} - {SEPARATOR}
     within = set("".join(words))
-    spelt = {character: _spelt(character, words, within) for character in asked}
+    ordinary = within - words
+    for characters in (asked, normal):
+        characters.insert(ord(SEPARATOR), SEPARATOR)
 
-    fates = dict(zip(asked, normal, strict=True)) | {SEPARATOR: SEPARATOR}
-    spelt[SEPARATOR] = SEPARATOR.encode()
-
-    result = Table([], [], [b"", b""])
-    known: dict[bytes, int] = {}
-    for character, becomes in sorted(fates.items()):
-        fate = SAME
-        if (by := b"".join(spelt[c] for c in becomes)) == _alone(character):
-            fate = ALONE
-        elif by != character.encode():
-            fate = known.setdefault(by, len(known) + 2)
-        if not result.becomes or result.becomes[-1] != fate:
-            result.starts.append(ord(character))
-            result.becomes.append(fate)
-    result.replacements.extend(known)
-    return result
+    starts: list[int] = []
+    becomes: list[int] = []
+    known: dict[tuple[int, ...], int] = {}
+    for character, by in zip(asked, normal, strict=True):
+        points: tuple[int, ...] = (SAME,)
+        if character not in ordinary or by != character:
+            spelt = [point for each in by for point in _spelt(each, words, within)]
+            points = tuple(SAME if point == ord(character) else point for point in spelt)
+        fate = known.setdefault(points, len(known))
+        if not becomes or becomes[-1] != fate:
+            starts.append(ord(character))
+            becomes.append(fate)
+    return Table(starts, becomes, [list(points) for points in known])
 
 
-def _spelt(character: str, words: set[str], within: set[str]) -> bytes:
+def _spelt(character: str, words: set[str], within: set[str]) -> list[int]:
     """A normal character with the borders that the pre-tokenizer puts around it."""
     if character in words:
-        return _alone(character)
-    return character.encode() if character in within else BORDER
-
-
-def _alone(character: str) -> bytes:
-    return BORDER + character.encode() + BORDER
+        return [BORDER, ord(character), BORDER]
+    return [ord(character)] if character in within else [BORDER]

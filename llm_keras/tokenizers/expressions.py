@@ -45,8 +45,8 @@ def cut(expression: str) -> Cut:
 def in_re2(expression: str) -> str:
     r"""The expression with the members of its classes written out.
 
-    >>> in_re2(r"a|[^\h]+")[:20]
-    'a|[^\\x{9}\\x{b}-\\x{c'
+    >>> print(in_re2(r"a|[^\h]+")[:26])
+    a|[^\x{9}\x{b}-\x{c}\x{20}
     """
     result, inside = "", False
     for part in re.findall(r"\\p\{.\}|\\.|.", expression, re.DOTALL):

@@ -29,7 +29,7 @@ class Sample(NamedTuple):
 
 
 def read_texts(folder: Path) -> Iterator[tuple[str, str]]:
-    """Streams (id, text) of the curated training documents.
+    """Streams (id, text) of the curated training documents, both sides of a pair.
 
     Raises:
         UserError: There are none, or a file is damaged.
@@ -44,6 +44,8 @@ def read_texts(folder: Path) -> Iterator[tuple[str, str]]:
                 for line in lines:
                     document = json.loads(line)
                     yield document["id"], document["text"]
+                    if document.get("target") is not None:
+                        yield f"{document['id']} target", document["target"]
         except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
             raise UserError(
                 f"{file}: damaged ({type(error).__name__}); run `llm-keras curate` again"

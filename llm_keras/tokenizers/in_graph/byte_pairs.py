@@ -64,8 +64,7 @@ class InGraphBytePairs(tf.Module):
         Returns:
             string [B], valid UTF-8: special ids give nothing, bytes that are no UTF-8 U+FFFD.
         """
-        spelt = tf.strings.reduce_join(tf.gather(self._pieces, ids), axis=-1)
-        return tf.strings.unicode_transcode(spelt, "UTF-8", "UTF-8")
+        return cutting.clean(cutting.join(tf.gather(self._pieces, ids)))
 
     def _encode(self, texts: Tensor) -> tf.RaggedTensor:
         """Ids of texts without added tokens."""

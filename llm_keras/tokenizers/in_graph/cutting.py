@@ -45,6 +45,21 @@ def at_borders(parts: tf.RaggedTensor) -> tf.RaggedTensor:
     return parts.with_values(tf.strings.split(parts.flat_values, BORDER)).merge_dims(1, 2)
 
 
+def rows(splits: Tensor) -> Tensor:
+    """The row of each value of a ragged tensor, int64 [N], from its row splits.
+
+    RaggedTensor's own `value_rowids` lays out rows times the longest row on the way.
+    """
+    return tf.searchsorted(splits[1:], tf.range(splits[-1]), "right", tf.int64)
+
+
+def join(parts: tf.RaggedTensor) -> Tensor:
+    """The joined parts of each text: ragged string [B, None] to string [B]."""
+    return tf.strings.unsorted_segment_join(
+        parts.flat_values, rows(parts.row_splits), parts.nrows()
+    )
+
+
 def any_of(strings: Iterable[str]) -> str:
     """An expression that matches any of the strings, the longest where several begin."""
     return "|".join(map(re.escape, sorted(strings, key=len, reverse=True)))

@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from llm_keras.tokenizers.byte_pairs import BytePairs
+from llm_keras.tokenizers.in_graph import cutting
 
 Tensor = Any
 
@@ -54,9 +55,8 @@ class Merges(tf.Module):
         """Ids of words: string [W] to ragged int32 [W, None]."""
         count = tf.size(words, tf.int64)
         data = tf.cast(tf.io.decode_raw(tf.strings.reduce_join(words), tf.uint8), tf.int32)
-        # Not by tf.repeat, which lays out words times the longest word.
         ends = tf.cumsum(tf.cast(tf.strings.length(words), tf.int64))
-        word = tf.searchsorted(ends, tf.range(tf.size(data, tf.int64)), "right", tf.int64)
+        word = cutting.rows(tf.concat([[0], ends], axis=0))
         known = tf.gather(self._byte_ids, data) >= 0
         data, word = tf.boolean_mask(data, known), tf.boolean_mask(word, known)
 

@@ -32,7 +32,7 @@ class InGraphWordPieces(tf.Module):
         table = characters.table(tables)
         self._starts = tf.constant(table.starts, tf.int32)
         self._becomes = tf.constant(table.becomes, tf.int32)
-        self._replacements = tf.constant(table.replacements)
+        self._replacements = tf.ragged.constant(table.replacements, tf.int32)
         self._pieces = tf.constant(tables.piece_bytes())
         self._unknown, self._longest_word = tables.unknown, tables.longest_word
         self._added = WholeTokens({k.encode(): v for k, v in tables.file.cut_out.items()})
@@ -65,28 +65,36 @@ class InGraphWordPieces(tf.Module):
         Returns:
             string [B]: words with a space between them; special ids give nothing.
         """
-        spelt = tf.strings.reduce_join(tf.gather(self._pieces, ids), axis=-1)
+        spelt = cutting.join(tf.gather(self._pieces, ids))
         return tf.strings.regex_replace(spelt, r"\A ", "")
 
     def _encode(self, texts: Tensor) -> tf.RaggedTensor:
         """Ids of texts without added tokens."""
-        parts = cutting.at_borders(cutting.whole(self._clean(texts)))
-        words = parts.flat_values
-        too_long = tf.strings.length(words, "UTF8_CHAR") > self._longest_word
-        ids = self._tokenizer.tokenize(tf.where(too_long, self._unknown, words))
-        return parts.with_values(ids).merge_dims(1, 2)
+        points = self._clean(tf.strings.unicode_decode(texts, "UTF-8"))
+        borders = tf.fill([points.nrows(), 1], characters.BORDER)
+        points = tf.concat([borders, points], axis=1)
+        flat, text = points.flat_values, cutting.rows(points.row_splits)
 
-    def _clean(self, texts: Tensor) -> Tensor:
-        """Each text's characters as the table has them, with borders between words."""
-        points = tf.strings.unicode_decode(texts, "UTF-8")
+        begins = flat == characters.BORDER
+        word = tf.cumsum(tf.cast(begins, tf.int64)) - 1
+        text = tf.boolean_mask(text, begins)  # of each word
+        letters = tf.RaggedTensor.from_value_rowids(
+            tf.boolean_mask(flat, ~begins), tf.boolean_mask(word, ~begins), tf.size(text, tf.int64)
+        )
+        too_long = letters.row_lengths() > self._longest_word
+        words = tf.where(too_long, self._unknown, tf.strings.unicode_encode(letters, "UTF-8"))
+        ids = self._tokenizer.tokenize(words)
+        return tf.RaggedTensor.from_value_rowids(ids, text, points.nrows()).merge_dims(1, 2)
+
+    def _clean(self, points: tf.RaggedTensor) -> tf.RaggedTensor:
+        """Texts as the table has their characters: ragged int32 [B, None] to the same."""
         flat = points.flat_values
-        becomes = tf.gather(self._becomes, tf.searchsorted(self._starts, flat, side="right") - 1)
-        same = tf.strings.unicode_encode(flat[:, None], "UTF-8")
-        alone = tf.strings.join([cutting.BORDER, same, cutting.BORDER])
-        other = tf.gather(self._replacements, becomes)
-        kept = tf.where(becomes == characters.ALONE, alone, other)
-        kept = tf.where(becomes == characters.SAME, same, kept)
-        return tf.strings.reduce_join(points.with_values(kept), axis=-1)
+        place = tf.searchsorted(self._starts, flat, side="right") - 1
+        cleaned = tf.gather(self._replacements, tf.gather(self._becomes, place))  # [N, None]
+        kept = cleaned.flat_values
+        origin = tf.gather(flat, cutting.rows(cleaned.row_splits))
+        cleaned = cleaned.with_flat_values(tf.where(kept == characters.SAME, origin, kept))
+        return points.with_values(cleaned).merge_dims(1, 2)
 
 
 def _vocabulary(tables: WordPieces) -> list[str]:
