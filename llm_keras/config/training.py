@@ -142,3 +142,12 @@ class Training(Config):
                 f" {self.total_steps}; lower it"
             )
         return self
+
+    @model_validator(mode="after")
+    def _lora_can_leave_zero(self) -> Training:
+        if self.lora is not None and self.optimizer.kind == "adafactor":
+            raise ValueError(
+                "adafactor steps in units of the weights, and lora's begin at zero; choose another"
+                " optimizer.kind"
+            )
+        return self
