@@ -225,6 +225,7 @@ STAGES: tuple[Stage, ...] = (
         settings=lambda run: {
             "seed": run.seed,
             "records": run.records.model_dump(mode="json", exclude={"workers"}),
+            "model": {"kind": run.model.kind},
         },
         inputs=_files(lambda folder: folder.curation, lambda folder: folder.tokenizer_model),
         outputs=lambda folder: [folder.manifest, *sorted(folder.corpus.glob("*.tfrecord"))],

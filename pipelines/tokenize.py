@@ -1,9 +1,10 @@
-r"""Stage `tokenize`: curated documents -> packed rows of constant size, and their manifest.
+r"""Stage `tokenize`: curated documents -> rows of constant size, and their manifest.
 
-    document files -> read -> encode -> by shard: sort, pack, write -> manifest.json
+    document files -> read -> encode -> by shard: sort, pack or fill, write -> manifest.json
+                                    \-> pairs too long for any row, counted
 
 Also a Beam job of its own: `python -m pipelines.tokenize --run RUN.yaml --output DIR --runner=...`.
-Workers need sentencepiece and NumPy, not TensorFlow.
+Workers need the tokenizer and NumPy, not TensorFlow.
 """
 
 from __future__ import annotations
@@ -24,23 +25,27 @@ from typing import Any
 
 import numpy as np
 
-from llm_keras import config, run_file
+from llm_keras import config, run_file, tokenizers
 from llm_keras.data import manifest as manifests
-from llm_keras.data.document import SPLITS, Split, document_files, read_documents
+from llm_keras.data import pairs
+from llm_keras.data.document import SPLITS, Document, Split, document_files, read_documents
 from llm_keras.data.manifest import Manifest
-from llm_keras.data.record_codec import RecordLayout
 from llm_keras.errors import LLMKerasError, UserError
 from llm_keras.run_folder import RunFolder
-from llm_keras.tokenizers import SentencePieceTokenizer, sample
-from pipelines import corpus_manifest
+from llm_keras.tokenizers import Tokenizer, sample
+from pipelines import corpus_manifest, row_format
 from pipelines.counts import Counts, merge
 from pipelines.options import mistake_in, run_pipeline
 from pipelines.quiet import beam
+from pipelines.row_format import RowFormat, shard_files
 from pipelines.write_records import Tokenized, WriteRecords, hash_of, shard_of
+
+#: The reason under which pairs are dropped that fit no bucket.
+TOO_LONG = "too_long"
 
 
 def tokenize(run: config.Run, folder: RunFolder, beam_arguments: Sequence[str] = ()) -> None:
-    """Tokenizes and packs the curated documents of `folder`, complete or not at all.
+    """Tokenizes the curated documents of `folder` into rows, complete or not at all.
 
     The same documents, tokenizer and settings give the same bytes, whatever the number of workers
     and the runner. The local runner groups in memory, so that it holds the ids of all documents at
@@ -55,11 +60,12 @@ def tokenize(run: config.Run, folder: RunFolder, beam_arguments: Sequence[str] =
         UserError: No documents or no tokenizer, a damaged file, a split too small for one row,
             or another process that writes here.
     """
-    tokenizer = SentencePieceTokenizer(folder.tokenizer_model)
+    tokenizer = tokenizers.load(folder.tokenizer_model)
+    rows = RowFormat.of(run, tokenizer)
     files = [(split, str(file)) for split in SPLITS for file in _find(folder, split)]
     with _staging(folder.corpus) as staging:
-        counts = _run_pipeline(run, tokenizer, files, staging, beam_arguments)
-        manifest = corpus_manifest.describe(run, tokenizer, counts)
+        counts = _run_pipeline(run, tokenizer, rows, files, staging, beam_arguments)
+        manifest = corpus_manifest.describe(run, tokenizer, rows, counts)
         corpus_manifest.check(manifest)
         _publish(staging, folder, manifest)
 
@@ -112,20 +118,27 @@ def _mistake(error: Exception, corpus: Path) -> UserError | None:
 
 def _run_pipeline(
     run: config.Run,
-    tokenizer: SentencePieceTokenizer,
+    tokenizer: Tokenizer,
+    rows: RowFormat,
     files: Sequence[tuple[Split, str]],
     staging: Path,
     arguments: Sequence[str],
 ) -> Counts:
-    layout = RecordLayout(run.records.sequence_length, tokenizer.vocabulary_size)
+    encode = _Encode(tokenizer.model, rows, run.seed, run.records.shards)
     counts, log = staging / "counts.json", staging / "workers.log"
     with run_pipeline(run.records.workers, arguments, log) as pipeline:
-        _ = (
+        encoded = (
             pipeline
             | "Files" >> beam.Create(list(files))
             | "Spread" >> beam.Reshuffle()
-            | "Encode" >> beam.ParDo(_Encode(tokenizer, layout, run.seed, run.records.shards))
-            | "WriteRecords" >> WriteRecords(run.records.shards, layout, staging)
+            | "Encode" >> beam.ParDo(encode).with_outputs("dropped", main="tokenized")
+        )
+        written = encoded.tokenized | "WriteRecords" >> WriteRecords(
+            rows.files(run.records.shards), staging
+        )
+        _ = (
+            (written, encoded.dropped)
+            | "AllCounts" >> beam.Flatten()
             | "Together" >> beam.Map(lambda facts: (None, facts))
             | "Add" >> beam.CombinePerKey(merge)
             | "WriteCounts" >> beam.MapTuple(lambda _, facts: _write_json(facts, counts))
@@ -138,36 +151,44 @@ def _write_json(content: Counts, path: Path) -> None:
 
 
 class _Encode(beam.DoFn):
-    """Files of documents -> pairs (shard file, Tokenized)."""
+    """Files of documents -> pairs (shard file, Tokenized), and counts of what is `dropped`."""
 
-    def __init__(
-        self, tokenizer: SentencePieceTokenizer, layout: RecordLayout, seed: int, shards: int
-    ) -> None:
-        self.tokenizer, self.seed, self.shards = tokenizer, seed, shards
-        self.column = layout.dtype["tokens"].base
+    def __init__(self, model: bytes, rows: RowFormat, seed: int, shards: int) -> None:
+        self.model, self.rows, self.seed, self.shards = model, rows, seed, shards
+        self.column = rows.layout().dtype["tokens"].base
 
-    def process(self, element: tuple[Split, str]) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    def setup(self) -> None:
+        """Reads the tokenizer in the worker: whatever it is made of need not travel."""
+        self.tokenizer = tokenizers.load(self.model)
+
+    def process(self, element: tuple[Split, str]) -> Iterator[Any]:
         split, path = element
-        bos, eos = [self.tokenizer.bos_id], [self.tokenizer.eos_id]
         try:
             for document in read_documents(Path(path)):
-                ids = np.array([*bos, *self.tokenizer.encode(document.text), *eos], self.column)
-                yield (
-                    shard_of(document.id, split, self.shards),
-                    tuple(
-                        Tokenized(
-                            place=hash_of("order", str(self.seed), document.id),
-                            id=document.id,
-                            source=document.source,
-                            text_bytes=len(document.text.encode("utf-8", "replace")),
-                            ids=ids.tobytes(),
-                        )
-                    ),
-                )
+                yield self._encode(document, split)
         except (OSError, EOFError, ValueError, TypeError, zlib.error) as error:
             raise UserError(
                 f"{path}: damaged ({type(error).__name__}); run `llm-keras curate` again"
             ) from None
+
+    def _encode(self, document: Document, split: Split) -> Any:
+        ids, given = row_format.encode(document, self.tokenizer, self.rows.kind)
+        bucket = None
+        if self.rows.kind == "pairs":
+            bucket = pairs.bucket_of(given, len(ids) - given, self.rows.buckets)
+            if bucket is None:
+                counts = {"splits": {split: {"dropped": {TOO_LONG: 1}}}}
+                return beam.pvalue.TaggedOutput("dropped", counts)
+        tokenized = Tokenized(
+            place=hash_of("order", str(self.seed), document.id),
+            id=document.id,
+            source=document.source,
+            text_bytes=row_format.text_bytes(document),
+            given=given,
+            ids=np.array(ids, self.column).tobytes(),
+        )
+        file = shard_of(document.id, shard_files(split, self.shards, bucket))
+        return file, tuple(tokenized)
 
 
 def _publish(staging: Path, folder: RunFolder, manifest: Manifest) -> None:

@@ -1,19 +1,18 @@
-"""Tokenized documents -> packed TFRecord shards, the same bytes whatever the runner."""
+"""Tokenized documents -> TFRecord shards, the same bytes whatever the runner."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from llm_keras.data import packing
-from llm_keras.data.document import SPLITS, Split
 from llm_keras.data.record_codec import RecordLayout
+from pipelines import row_format
 from pipelines.counts import Counts, merge
 from pipelines.quiet import beam
 
@@ -25,14 +24,16 @@ class Tokenized(NamedTuple):
         place: A seeded hash of the id: the order within a shard.
         id: The document's id; decides where two hashes are equal.
         source: Its source.
-        text_bytes: UTF-8 bytes of its text.
-        ids: `[bos] + ids + [eos]` in the bytes of the records' `tokens` column.
+        text_bytes: UTF-8 bytes of its text that is to be predicted.
+        given: Ids that come first and are not to be predicted.
+        ids: Its ids, as `row_format.encode` makes them, in the bytes of the `tokens` column.
     """
 
     place: int
     id: str
     source: str
     text_bytes: int
+    given: int
     ids: bytes
 
 
@@ -43,44 +44,29 @@ class WriteRecords(beam.PTransform):
     hundred megabytes.
 
     Args:
-        shards: Training files; see `shard_files`.
-        layout: Of the records.
+        files: Every file, and the layout of its records.
         folder: Where to write; reachable for every worker.
     """
 
-    def __init__(self, shards: int, layout: RecordLayout, folder: Path) -> None:
+    def __init__(self, files: Mapping[str, RecordLayout], folder: Path) -> None:
         super().__init__()
-        self.files = [file for split in SPLITS for file in shard_files(split, shards)]
-        self.layout, self.folder = layout, folder
+        self.files, self.folder = files, folder
 
     def expand(self, tokenized: Any) -> Any:
         """Groups by file, then writes each; a file without documents is written too."""
-        layout, folder = self.layout, self.folder
-        every = tokenized.pipeline | "EveryFile" >> beam.Create(
-            [(name, None) for name in self.files]
-        )
+        files, folder = self.files, self.folder
+        every = tokenized.pipeline | "EveryFile" >> beam.Create([(name, None) for name in files])
         return (
             (tokenized, every)
             | beam.Flatten()
             | beam.GroupByKey()
             | "WriteShard"
-            >> beam.MapTuple(lambda name, rows: write_shard(name, rows, layout, folder))
+            >> beam.MapTuple(lambda name, rows: write_shard(name, rows, files[name], folder))
         )
 
 
-def shard_files(split: Split, shards: int) -> list[str]:
-    """File names of a split; validation has a quarter of the training's shards, at least one.
-
-    >>> shard_files("validation", shards=8)
-    ['validation-00000-of-00002.tfrecord', 'validation-00001-of-00002.tfrecord']
-    """
-    count = shards if split == "train" else max(1, shards // 4)
-    return [f"{split}-{number:05d}-of-{count:05d}.tfrecord" for number in range(count)]
-
-
-def shard_of(document_id: str, split: Split, shards: int) -> str:
+def shard_of(document_id: str, files: Sequence[str]) -> str:
     """The file of a document: by a hash of its id, so that new documents move no others."""
-    files = shard_files(split, shards)
     return files[hash_of("shard", document_id) % len(files)]
 
 
@@ -99,7 +85,8 @@ def write_shard(
     unfinished = folder / f"{name}.{uuid.uuid4().hex}.tmp"
     digest, num_rows = hashlib.sha256(), 0
     with unfinished.open("wb") as file:
-        for block in packing.pack(streams, layout.row_tokens - 1):
+        given = [document.given for document in documents]
+        for block in row_format.blocks(streams, given, layout):
             content = layout.encode(block)
             digest.update(content)
             file.write(content)
@@ -114,15 +101,23 @@ def write_shard(
     }
     counts: list[Counts] = [{"shards": {name: shard}}]
     counts += [
-        _count(name, document, len(stream))
+        _count(name, document, len(stream), layout)
         for document, stream in zip(documents, streams, strict=True)
     ]
     return merge(counts)
 
 
-def _count(name: str, document: Tokenized, tokens: int) -> Counts:
-    split = name.partition("-")[0]
+def _count(name: str, document: Tokenized, ids: int, layout: RecordLayout) -> Counts:
+    source = document.given if layout.kind == "pairs" else 0
+    tokens = ids - source
+    counts = {
+        "tokens": tokens,
+        "targets": tokens - (1 if layout.kind == "pairs" else document.given),
+        "documents": 1,
+        "bytes": document.text_bytes,
+        "source_tokens": source,
+    }
     return {
-        "splits": {split: {"tokens": tokens, "documents": 1, "bytes": document.text_bytes}},
-        "sources": {document.source: {"tokens": tokens, "documents": 1}},
+        "splits": {name.partition("-")[0]: counts},
+        "sources": {document.source: {"tokens": ids, "documents": 1}},
     }

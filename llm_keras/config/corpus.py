@@ -19,6 +19,8 @@ from llm_keras.config.base import (
 #: Pieces that every tokenizer has, whatever its training text: pad, unk, bos, eos and 256 bytes.
 RESERVED_PIECES = 4
 BYTE_PIECES = 256
+#: The user symbol that stands for what a masked_lm must guess.
+MASK_SYMBOL = "<mask>"
 _TAKEN_PIECE = re.compile(r"<pad>|<unk>|</?s>|<0x[0-9A-F]{2}>")
 #: SentencePiece's space and our escape (`tokenizers.escapes`) cannot be told from text in a symbol.
 _NOT_IN_SYMBOLS = frozenset(" \0\u2581\ufdd0\ufdd1\ufdd2")
@@ -34,17 +36,21 @@ class Source(Config):
     )
     path: str = Field(description="A folder, a file or a glob, relative to where you run.")
     language: str | None = Field(
-        None, description="Language tag given to every document; null: the one identified."
+        None,
+        description="Language tag given to every document, and believed of pairs; null: the one"
+        " identified.",
     )
     licence: str = Field("unknown", description="Licence tag given to every document.")
     text_field: str = Field("text", description="jsonl: the key that holds the text.")
     target_field: str | None = Field(
         None,
         description="jsonl: the key of what the model must answer to the text; null: it continues"
-        " the text itself.",
+        " the text itself. Nothing comes between the two but what the text ends in.",
     )
     target_path: str | None = Field(
-        None, description="parallel: the translation of path, aligned with it."
+        None,
+        description="parallel: the translation of path: a file with as many lines, a folder of"
+        " files of the same names, or a SWORD Bible module as path is.",
     )
     encoding: str = Field("utf-8", description="Encoding of the files.")
 
@@ -161,6 +167,11 @@ class Tokenizer(Config):
         50_000_000, description="Text to train on: documents by hash of their id up to this size."
     )
 
+    @property
+    def has_mask(self) -> bool:
+        """Whether there is a piece for what a masked_lm must guess, as far as is known here."""
+        return self.kind == "imported" or MASK_SYMBOL in self.user_symbols
+
     @field_validator("user_symbols")
     @classmethod
     def _symbols_can_be_pieces(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
@@ -189,7 +200,7 @@ class Tokenizer(Config):
 
 
 class Records(Config):
-    """Stage `tokenize`: packed rows of constant size in TFRecord shards."""
+    """Stage `tokenize`: rows of constant size in TFRecord shards, packed or one a pair."""
 
     sequence_length: Annotated[int, Field(gt=1, le=65_535)] = Field(
         description="Tokens the model sees at once; a row holds one more, for the last target."
@@ -199,5 +210,7 @@ class Records(Config):
         description="encoder_decoder: lengths that pairs are filled up to, rising, the last one"
         " sequence_length; none: 16, then half as much more each time.",
     )
-    shards: PositiveInt = Field(4, description="Training files; validation has a quarter, >= 1.")
+    shards: PositiveInt = Field(
+        4, description="Training files, of each bucket; validation has a quarter, >= 1."
+    )
     workers: PositiveInt = Field(1, description="Local Beam worker processes.")

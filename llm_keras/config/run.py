@@ -8,9 +8,9 @@ from pydantic import Field, model_validator
 
 from llm_keras.config import presets
 from llm_keras.config.base import Config, NonNegativeInt
-from llm_keras.config.corpus import Corpus, Records, Tokenizer
+from llm_keras.config.corpus import MASK_SYMBOL, Corpus, Records, Tokenizer
 from llm_keras.config.model import Model
-from llm_keras.config.training import Training
+from llm_keras.config.training import Masking, Training
 from llm_keras.config.use import Evaluation, Generation, Serving
 
 
@@ -55,6 +55,10 @@ class Run(Config):
             )
         if self.corpus.has_targets and self.model.kind == "masked_lm":
             raise ValueError("a masked_lm learns from plain text, but the sources give pairs")
+        if self.training.masking != Masking() and self.model.kind != "masked_lm":
+            raise ValueError(
+                f"training.masking belongs to a masked_lm, not a {self.model.kind}; remove it"
+            )
         buckets = self.records.buckets
         if buckets and (list(buckets) != sorted(set(buckets)) or buckets[-1] != length):
             raise ValueError(
@@ -62,6 +66,11 @@ class Run(Config):
             )
         if buckets and self.model.kind != "encoder_decoder":
             raise ValueError("records.buckets belongs to an encoder_decoder; remove it")
+        if self.model.kind == "masked_lm" and not self.tokenizer.has_mask:
+            raise ValueError(
+                "a masked_lm learns what a mask piece hides; add the line `user_symbols:"
+                f" [{MASK_SYMBOL}]` under tokenizer"
+            )
         if self.generation.num_beams > 1 and self.model.kind == "masked_lm":
             raise ValueError("generation.num_beams: a masked_lm generates nothing; remove it")
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -11,11 +12,16 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
 from llm_keras import files
-from llm_keras.data.record_codec import RecordLayout
+from llm_keras.data.record_codec import RecordLayout, RowKind
 from llm_keras.errors import UserError
 
 FILE_NAME = "manifest.json"
 Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+def _is_nothing(value: object) -> bool:
+    """What only pairs have is not written for other rows."""
+    return not value
 
 
 class Entry(BaseModel):
@@ -27,23 +33,45 @@ class Entry(BaseModel):
 class Shard(Entry):
     """One TFRecord file."""
 
-    file: str = Field(pattern=r"^(train|validation)-\d{5}-of-\d{5}\.tfrecord$")
+    file: str = Field(pattern=r"^(train|validation)-(b\d{5}-)?\d{5}-of-\d{5}\.tfrecord$")
     split: Literal["train", "validation"]
     rows: NonNegativeInt
     bytes: NonNegativeInt
     sha256: str = Sha256
+
+    @property
+    def bucket(self) -> int | None:
+        """The length that its pairs are filled up to; None where rows are packed."""
+        found = re.search(r"-b(\d{5})-", self.file)
+        return int(found[1]) if found else None
+
+
+class Bucket(Entry):
+    """Pairs that are filled up to one length.
+
+    Attributes:
+        length: S and T.
+        record_bytes: Of one row in a file, framing included.
+        rows: Of each split.
+    """
+
+    length: PositiveInt
+    record_bytes: PositiveInt
+    rows: dict[Literal["train", "validation"], NonNegativeInt]
 
 
 class SplitCounts(Entry):
     """Totals of one split.
 
     Attributes:
-        rows: Packed rows, over all shards.
-        tokens: bos and eos included, padding and the overlap of rows not.
-        targets: Tokens that a model predicts: all but each document's bos.
-        documents: Documents.
-        bytes: UTF-8 bytes of their text.
-        bytes_per_token: Bytes that one token of text stands for, bos and eos not counted.
+        rows: Rows, over all shards.
+        tokens: bos and eos included, padding and the overlap of rows not; of pairs the target side.
+        targets: Tokens that a model predicts: all but each document's bos; of answers the answer.
+        documents: Documents in the rows.
+        bytes: UTF-8 bytes of the text that the targets stand for.
+        bytes_per_token: Bytes that one token of that text stands for, bos and eos not counted.
+        source_tokens: Of pairs, the source side with eos.
+        dropped: Of pairs, those in no row, by reason.
     """
 
     rows: NonNegativeInt
@@ -52,6 +80,8 @@ class SplitCounts(Entry):
     documents: NonNegativeInt
     bytes: NonNegativeInt
     bytes_per_token: float
+    source_tokens: NonNegativeInt = Field(0, exclude_if=_is_nothing)
+    dropped: dict[str, PositiveInt] = Field(default={}, exclude_if=_is_nothing)
 
 
 class SourceCounts(Entry):
@@ -68,17 +98,31 @@ class Manifest(Entry):
     sequence_length: PositiveInt
     vocabulary_size: PositiveInt
     columns: dict[str, str]
-    record_bytes: PositiveInt = Field(description="Of one row in a file, framing included.")
+    record_bytes: PositiveInt = Field(
+        description="Of one row in a file, framing included; of pairs, of the longest."
+    )
     tokenizer_sha256: str = Sha256
     settings_hash: str = Sha256
     splits: dict[Literal["train", "validation"], SplitCounts]
     shards: tuple[Shard, ...]
     sources: dict[str, SourceCounts]
+    buckets: tuple[Bucket, ...] = Field((), exclude_if=_is_nothing)
+
+    @property
+    def kind(self) -> RowKind:
+        """What the rows are."""
+        if "source" in self.columns:
+            return "pairs"
+        return "answers" if "answers" in self.columns else "packed"
 
     @property
     def layout(self) -> RecordLayout:
-        """The layout of every record."""
-        return RecordLayout(self.sequence_length, self.vocabulary_size)
+        """The layout of every record; of pairs, of the longest."""
+        return self.layout_of(None)
+
+    def layout_of(self, bucket: int | None) -> RecordLayout:
+        """The layout of the records of a bucket."""
+        return RecordLayout(bucket or self.sequence_length, self.vocabulary_size, self.kind)
 
     @property
     def fingerprint(self) -> str:
@@ -124,13 +168,21 @@ def _check(manifest: Manifest, path: Path) -> None:
         raise UserError(
             _again(path, f"expected records of {layout.record_bytes} bytes, found {found[0]}")
         )
+    sizes = {bucket: manifest.layout_of(bucket).record_bytes for bucket in _buckets(manifest)}
+    for each in manifest.buckets:
+        if each.record_bytes != sizes.get(each.length):
+            raise UserError(_again(path, f"bucket {each.length}: {each.record_bytes} bytes a row"))
     for shard in manifest.shards:
-        if shard.bytes != shard.rows * layout.record_bytes:
+        if shard.bytes != shard.rows * sizes[shard.bucket]:
             raise UserError(_again(path, f"{shard.file}: {shard.rows} rows in {shard.bytes} bytes"))
     for split, counts in manifest.splits.items():
         rows = sum(shard.rows for shard in manifest.shards if shard.split == split)
         if rows != counts.rows:
             raise UserError(_again(path, f"{split}: {counts.rows} rows, but {rows} in its shards"))
+
+
+def _buckets(manifest: Manifest) -> set[int | None]:
+    return {shard.bucket for shard in manifest.shards}
 
 
 def _again(path: Path, problem: str) -> str:

@@ -26,12 +26,16 @@ def count_rows(stream_tokens: int, sequence_length: int) -> int:
     return max(0, -(-(stream_tokens - 1) // sequence_length))
 
 
-def pack(documents: Sequence[np.ndarray], sequence_length: int) -> Iterator[Rows]:
+def pack(
+    documents: Sequence[np.ndarray], sequence_length: int, given: Sequence[int] | None = None
+) -> Iterator[Rows]:
     """Packs documents in their order; yields blocks of rows.
 
     Args:
         documents: Integer arrays, each `[bos] + ids + [eos]`, so at least two tokens.
         sequence_length: T.
+        given: Of each document, the tokens it begins with that are not to be predicted: bos and a
+            prompt. None: all but bos are.
 
     Yields:
         Integer arrays [n, T + 1] by name:
@@ -39,6 +43,7 @@ def pack(documents: Sequence[np.ndarray], sequence_length: int) -> Iterator[Rows
         `segments`: 1, 2, 3... for each document in the row; 0 is padding.
         `positions`: from 0 in each segment of the row, also where a document goes on from the row
         before; 0 in padding.
+        `answers`, with `given` only: 1 where a token is to be predicted; else 0.
     """
     if not documents:
         return
@@ -53,11 +58,15 @@ def pack(documents: Sequence[np.ndarray], sequence_length: int) -> Iterator[Rows
         index = np.minimum(index, len(stream) - 1)
         document = np.searchsorted(starts, index, side="right") - 1
         positions = index - np.maximum(starts[document], row_starts)
-        yield {
+        rows = {
             "tokens": np.where(inside, stream[index], 0),
             "segments": np.where(inside, document - document[:, :1] + 1, 0),
             "positions": np.where(inside, positions, 0),
         }
+        if given is not None:
+            answered = index - starts[document] >= np.asarray(given, np.int64)[document]
+            rows["answers"] = (inside & answered).astype(np.int64)
+        yield rows
 
 
 def unpack(blocks: Iterable[Rows]) -> Iterator[np.ndarray]:

@@ -1,22 +1,37 @@
-"""Reads packed rows of a tokenized corpus, any row in constant time, and trusts nothing."""
+"""Reads rows of a tokenized corpus, any row in constant time, and trusts nothing."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from llm_keras import files
 from llm_keras.data import manifest as manifests
-from llm_keras.data import packing
+from llm_keras.data import packing, pairs
 from llm_keras.data.manifest import Shard
+from llm_keras.data.record_codec import RecordLayout
 from llm_keras.errors import UserError
 
 #: Rows read at once when a whole shard is read.
 BLOCK_ROWS = 1024
+
+
+class Bucket(NamedTuple):
+    """Rows of one size that follow each other.
+
+    Args:
+        length: T, and S of pairs.
+        first: Number of the first row.
+        num_rows: How many.
+    """
+
+    length: int
+    first: int
+    num_rows: int
 
 
 class RecordStore:
@@ -24,8 +39,8 @@ class RecordStore:
 
     Opening checks what is cheap: every shard of the manifest is there with its exact size, no
     other is, and the tokenizer is the one asked for. Reading checks every record: CRC, layout, and
-    that the ids are in the vocabulary. Since all records have the same size, no length is ever
-    taken from a file.
+    that the ids are in the vocabulary. Since all records of a shard have the same size, no length
+    is ever taken from a file.
 
     Files are read at the moment rows are asked for and not kept open or mapped: a mapped file that
     is cut ends the process with a bus error, and one that was replaced would go unnoticed. The
@@ -39,7 +54,8 @@ class RecordStore:
 
     Attributes:
         manifest: The manifest.
-        layout: The layout of its records.
+        layout: The layout of its records; of pairs, of the longest.
+        buckets: The rows by their size: one for packed rows, several for pairs.
         failure: The last error met while reading; `input_pipeline.reader_errors` raises it.
 
     Raises:
@@ -62,6 +78,13 @@ class RecordStore:
         sizes = np.array([shard.rows for shard in self.shards], np.int64)
         self._ends = np.cumsum(sizes)
         self._starts = self._ends - sizes
+        lengths = [shard.bucket or self.sequence_length for shard in self.shards]
+        self._layouts = {length: self.manifest.layout_of(length) for length in set(lengths)}
+        self.buckets = [
+            Bucket(length, int(self._starts[places[0]]), int(sizes[places].sum()))
+            for length in sorted(set(lengths))
+            if len(places := np.flatnonzero(np.array(lengths) == length))
+        ]
         if tokenizer_sha256 not in (None, self.manifest.tokenizer_sha256):
             raise UserError(
                 f"{self.corpus}: records made with tokenizer {self.manifest.tokenizer_sha256},"
@@ -87,10 +110,12 @@ class RecordStore:
         """Reads rows by number.
 
         Args:
-            indices: int64 [n], each in [0, num_rows), in any order.
+            indices: int64 [n], each in [0, num_rows), in any order; of pairs, all in one bucket.
 
         Returns:
-            `tokens`, `segments` and `positions`, int32 [n, T + 1]; see `packing.pack`.
+            `tokens`, `segments` and `positions`, int32 [n, T + 1], and `answers` where there are
+            any: see `packing.pack`. Of pairs `source` and `source_segments`, int32 [n, S], and
+            `tokens` and `segments`, int32 [n, T + 1]: see `pairs`.
 
         Raises:
             UserError: A shard vanished, or a record is damaged; names file and byte.
@@ -98,34 +123,53 @@ class RecordStore:
         indices = np.asarray(indices, np.int64)
         if len(indices) and not 0 <= indices.min() <= indices.max() < self.num_rows:
             raise IndexError(f"rows {indices.min()} to {indices.max()} of {self.num_rows}")
-        content = bytearray(len(indices) * self.layout.record_bytes)
         shard_of = np.searchsorted(self._ends, indices, side="right")
         local = indices - self._starts[shard_of]
+        layout = self._layout_of(shard_of)
+        content = bytearray(len(indices) * layout.record_bytes)
         for number in np.unique(shard_of):
             places = np.flatnonzero(shard_of == number)
             self._read(self.shards[number], local[places], memoryview(content), places)
-        records = np.frombuffer(content, self.layout.dtype)
-        if (found := self._first_problem(records)) is not None:
+        records = np.frombuffer(content, layout.dtype)
+        if (found := self._first_problem(records, layout)) is not None:
             problem, place = found
             row = int(local[place])
             raise UserError(
                 f"{self.corpus / self.shards[shard_of[place]].file}: record {row} at byte"
-                f" {row * self.layout.record_bytes}: {problem};"
+                f" {row * layout.record_bytes}: {problem};"
                 " restore the file or run `llm-keras tokenize` again"
             )
-        return self.layout.decode(records)
+        rows = layout.decode(records)
+        return pairs.with_segments(rows) if layout.kind == "pairs" else rows
 
     def documents(self) -> Iterator[np.ndarray]:
-        """The documents of the split, rebuilt from the rows: int32 ids with bos and eos."""
+        """The documents of the split, rebuilt from the rows: int32 ids with bos and eos.
+
+        Of pairs they are the target side.
+        """
         for first, end in zip(self._starts, self._ends, strict=True):
-            yield from packing.unpack(
+            blocks = (
                 self.rows(np.arange(start, min(start + BLOCK_ROWS, end)))
                 for start in range(first, end, BLOCK_ROWS)
             )
+            if self.manifest.kind == "pairs":
+                for block in blocks:
+                    for tokens, segments in zip(block["tokens"], block["segments"], strict=True):
+                        yield tokens[segments > 0]
+            else:
+                yield from packing.unpack(blocks)
+
+    def _layout_of(self, shards: np.ndarray) -> RecordLayout:
+        """The one layout of the records of these shards."""
+        lengths = {self.shards[each].bucket for each in np.unique(shards)}
+        if len(lengths) > 1:
+            raise ValueError(f"rows of buckets {sorted(map(str, lengths))} have no common shape")
+        return self._layouts[next(iter(lengths), None) or self.sequence_length]
 
     def _read(self, shard: Shard, rows: np.ndarray, into: memoryview, places: np.ndarray) -> None:
         """Reads rows of one shard into their places of a batch."""
-        path, size = self.corpus / shard.file, self.layout.record_bytes
+        path = self.corpus / shard.file
+        size = self._layouts[shard.bucket or self.sequence_length].record_bytes
         try:
             file = os.open(path, os.O_RDONLY)
             try:
@@ -138,18 +182,22 @@ class RecordStore:
         except OSError as error:
             raise UserError(f"{path}: cannot be read any more: {error.strerror}") from None
 
-    def _first_problem(self, records: np.ndarray) -> tuple[str, int] | None:
+    def _first_problem(self, records: np.ndarray, layout: RecordLayout) -> tuple[str, int] | None:
         """What is wrong with a record, and with which; None if all are good."""
-        layout, size, tokens = self.layout, self.manifest.vocabulary_size, records["tokens"]
-        checks = (
+        size = self.manifest.vocabulary_size
+        in_vocabulary = np.ones(len(records), bool)
+        for name in {"source", "tokens"} & layout.columns.keys():
+            in_vocabulary &= ((records[name] >= 0) & (records[name] < size)).all(axis=1)
+        checks = [
             ("its length is damaged", layout.is_header(records)),
             ("its checksum does not fit", records["crc"] == layout.payload_crcs(records)),
             ("it is no record of this corpus's layout", layout.is_example(records)),
-            (
-                f"a token id is not in the vocabulary of {size}",
-                ((tokens >= 0) & (tokens < size)).all(axis=1),
-            ),
-        )
+            (f"a token id is not in the vocabulary of {size}", in_vocabulary),
+        ]
+        if layout.kind == "pairs":
+            least, most = (1, 2), (layout.widths["source"], layout.widths["tokens"])
+            fits = (records["lengths"] >= least) & (records["lengths"] <= most)
+            checks.append(("a length does not fit its row", fits.all(axis=1)))
         for problem, good in checks:
             if not good.all():
                 return problem, int(np.flatnonzero(~good)[0])

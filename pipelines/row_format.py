@@ -1,0 +1,118 @@
+"""How documents become rows: as one text, as a prompt with its answer, or as a pair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from llm_keras import config
+from llm_keras.data import packing, pairs
+from llm_keras.data.document import SPLITS, Document, Split
+from llm_keras.data.packing import Rows
+from llm_keras.data.record_codec import RecordLayout, RowKind
+from llm_keras.errors import UserError
+from llm_keras.tokenizers import Tokenizer
+
+
+@dataclass(frozen=True)
+class RowFormat:
+    """Kind and sizes of the rows of a run.
+
+    Args:
+        kind: `pairs` for an encoder_decoder; `answers` for a causal_lm on texts with targets;
+            `packed` for plain text.
+        sequence_length: T.
+        vocabulary_size: Token ids are below it.
+        buckets: Lengths that pairs are filled up to; none for other kinds.
+    """
+
+    kind: RowKind
+    sequence_length: int
+    vocabulary_size: int
+    buckets: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, run: config.Run, tokenizer: Tokenizer) -> RowFormat:
+        """The format that a run's model learns from."""
+        length = run.records.sequence_length
+        kind: RowKind = "answers" if run.corpus.has_targets else "packed"
+        buckets: tuple[int, ...] = ()
+        if run.model.kind == "encoder_decoder":
+            kind, buckets = "pairs", run.records.buckets or pairs.bucket_lengths(length)
+        return cls(kind, length, tokenizer.vocabulary_size, buckets)
+
+    def layout(self, bucket: int | None = None) -> RecordLayout:
+        """The layout of the records of a bucket; without one, of the longest."""
+        return RecordLayout(bucket or self.sequence_length, self.vocabulary_size, self.kind)
+
+    def files(self, shards: int) -> dict[str, RecordLayout]:
+        """Every file, and the layout of its records."""
+        layouts = {bucket: self.layout(bucket) for bucket in self.buckets or (None,)}
+        return {
+            file: layout
+            for split in SPLITS
+            for bucket, layout in layouts.items()
+            for file in shard_files(split, shards, bucket)
+        }
+
+
+def encode(document: Document, tokenizer: Tokenizer, kind: RowKind) -> tuple[list[int], int]:
+    """The ids of a document, and how many of them come first and are given, not to be predicted.
+
+    A pair is `source + [eos]`, all given, and `[bos] + target + [eos]`. A text with its answer is
+    `[bos] + text + answer + [eos]`: nothing stands between them but what the text ends in.
+    """
+    bos, eos = tokenizer.bos_id, tokenizer.eos_id
+    if kind == "packed":
+        return [bos, *tokenizer.encode(document.text), eos], 1
+    if document.target is None:
+        raise UserError(
+            f"document {document.id} has no target, but the run's sources say it has; run"
+            " `llm-keras curate` again"
+        )
+    text, target = tokenizer.encode_batch([document.text, document.target])
+    if kind == "answers":
+        return [bos, *text, *target, eos], 1 + len(text)
+    return [*text, eos, bos, *target, eos], len(text) + 1
+
+
+def blocks(ids: Sequence[np.ndarray], given: Sequence[int], layout: RecordLayout) -> Iterator[Rows]:
+    """The rows of a shard's documents, block by block, as `layout` takes them.
+
+    Args:
+        ids: Of each document; see `encode`.
+        given: Of each document, how many of them come first and are given.
+        layout: Of the shard's records.
+    """
+    length = layout.row_tokens - 1
+    if layout.kind == "pairs":
+        for start in range(0, len(ids), packing.BLOCK_ROWS):
+            chosen = slice(start, start + packing.BLOCK_ROWS)
+            sides = list(zip(ids[chosen], given[chosen], strict=True))
+            sources = [each[:border] for each, border in sides]
+            yield pairs.fill(sources, [each[border:] for each, border in sides], length)
+    elif layout.kind == "answers":
+        yield from packing.pack(ids, length, given)
+    else:
+        yield from packing.pack(ids, length)
+
+
+def shard_files(split: Split, shards: int, bucket: int | None = None) -> list[str]:
+    """File names of a split; validation has a quarter of the training's shards, at least one.
+
+    >>> shard_files("validation", shards=8)
+    ['validation-00000-of-00002.tfrecord', 'validation-00001-of-00002.tfrecord']
+    >>> shard_files("train", shards=1, bucket=64)
+    ['train-b00064-00000-of-00001.tfrecord']
+    """
+    count = shards if split == "train" else max(1, shards // 4)
+    name = split if bucket is None else f"{split}-b{bucket:05d}"
+    return [f"{name}-{number:05d}-of-{count:05d}.tfrecord" for number in range(count)]
+
+
+def text_bytes(document: Document) -> int:
+    """UTF-8 bytes of the text that is to be predicted."""
+    text = document.text if document.target is None else document.target
+    return len(text.encode("utf-8", "replace"))
