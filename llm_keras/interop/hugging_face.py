@@ -79,6 +79,7 @@ def write(description: Description) -> tuple[Layout, dict[str, Any]]:
         LENGTHS.get(layout.model_type, LENGTH): description.sequence_length,
         **{theirs: given[ours] for theirs, (ours, _) in layout.options.items()},
         **layout.fixed,
+        **dict.fromkeys(layout.unused),
         **(_write_rope(settings) if layout.rotary else {}),
         "torch_dtype": "float32",
     }

@@ -31,7 +31,8 @@ class Layout:
         activations: Theirs -> ours.
         activation: The option that names it, and its default.
         fixed: Options that may only have the value that we compute with.
-        unused: Options that do not change the numbers of inference.
+        unused: More options that do not change the numbers; written as null, for programs that
+            look for them.
         rotary: Whether it has the options of rotary positions.
     """
 
@@ -58,8 +59,8 @@ UNUSED = frozenset(
     eos_token_id exponential_decay_length_penalty finetuning_task forced_bos_token_id
     forced_eos_token_id gradient_checkpointing id2label is_encoder_decoder is_llama_config
     keys_to_ignore_at_inference label2id length_penalty max_length max_window_layers min_length
-    mlp_dropout model_type no_repeat_ngram_size num_beam_groups num_beams num_return_sequences
-    output_attentions output_hidden_states output_router_logits output_scores pad_token_id prefix
+    mlp_dropout model_type n_ctx no_repeat_ngram_size num_beam_groups num_beams num_return_sequences
+    output_attentions output_hidden_states output_scores pad_token_id prefix
     pretraining_tp problem_type remove_invalid_values reorder_and_upcast_attn repetition_penalty
     return_dict return_dict_in_generate router_aux_loss_coef router_jitter_noise
     sep_token_id summary_activation summary_first_dropout summary_proj_to_labels
@@ -150,6 +151,7 @@ MIXTRAL = replace(
         "num_local_experts": Option("experts.num_experts"),
         "num_experts_per_tok": Option("experts.experts_per_token"),
     },
+    unused=frozenset(["output_router_logits"]),
 )
 GPT2 = Layout(
     model_type="gpt2",
@@ -174,7 +176,6 @@ GPT2 = Layout(
     activations=PLAIN,
     activation=Option("activation_function", "gelu_new"),
     fixed={"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False},
-    unused=frozenset(["n_ctx"]),
 )
 BERT = Layout(
     model_type="bert",

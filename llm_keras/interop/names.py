@@ -31,6 +31,7 @@ class Table:
         ignored: Patterns of names that hold no weights, or copies.
         unused: Patterns of weights that our models have no place for, and what they are.
         optional: Beginnings of our paths that are made anew where the file lacks them.
+        zeros: Weights that other programs want and ours lack, and their axes of hidden_dim.
     """
 
     rows: tuple[Row, ...]
@@ -39,6 +40,7 @@ class Table:
     ignored: tuple[str, ...] = ()
     unused: tuple[tuple[str, str], ...] = ()
     optional: tuple[str, ...] = ()
+    zeros: tuple[tuple[str, int], ...] = ()
 
 
 def _each(ours: str, theirs: str, form: str, bias_form: str = "same") -> tuple[Row, Row]:
@@ -149,6 +151,8 @@ BERT = Table(
         (r"cls\.seq_relationship\..*", "the next-sentence head"),
     ),
     optional=("head/",),
+    # KerasHub's BERT does not load without one.
+    zeros=(("bert.pooler.dense.weight", 2), ("bert.pooler.dense.bias", 1)),
 )
 
 #: llama.cpp's names of Llama, in GGUF files.

@@ -72,7 +72,12 @@ def tensors_of(model: models.Transformer, table: Table) -> dict[str, Tensor]:
     for place in places(model, table):
         for name in place.theirs:
             fused.setdefault(name, []).append(place)
-    return {name: Tensor(parts[0].shape, _writer(name, parts)) for name, parts in fused.items()}
+    made = {name: Tensor(parts[0].shape, _writer(name, parts)) for name, parts in fused.items()}
+    return made | {name: _zeros((model.settings.hidden_dim,) * axes) for name, axes in table.zeros}
+
+
+def _zeros(shape: Shape) -> Tensor:
+    return Tensor(shape, lambda: np.zeros(shape, np.float32))
 
 
 def places(model: models.Transformer, table: Table) -> list[Place]:
