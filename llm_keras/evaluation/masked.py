@@ -76,13 +76,17 @@ def guesses_of(network: MaskedLM, batches: list[MaskedRows], num_rows: int) -> G
     """Lets the network guess all hidden tokens; what is no number is in the sum, and no guess."""
     import tensorflow as tf
 
-    @tf.function(autograph=False)
+    row = tf.TensorSpec([None, batches[0].tokens.shape[1]], tf.int32)
+    columns = dict.fromkeys(("tokens", "segments", "positions"), row)
+    hidden_places, truths = tf.TensorSpec(row.shape, tf.bool), tf.TensorSpec([None], tf.int32)
+
+    @tf.function(input_signature=[columns, hidden_places, truths], autograph=False)
     def judge(inputs: dict[str, Any], hidden: Any, truth: Any) -> tuple[Any, Any, Any]:
         logits = _logits(network, inputs, hidden)
         cost = tf.nn.sparse_softmax_cross_entropy_with_logits(truth, logits)  # [M]
         of_truth = tf.gather(logits, truth, batch_dims=1)[:, None]
         # Of equals the truth comes last, and what is no number comes before it.
-        before = tf.math.count_nonzero(tf.logical_not(logits < of_truth), axis=1) - 1
+        before = network.vocabulary_size - 1 - tf.math.count_nonzero(logits < of_truth, axis=1)
         good, fair = (tf.math.count_nonzero(before < most) for most in (1, FAIR))
         return tf.reduce_sum(tf.cast(cost, tf.float64)), good, fair
 

@@ -98,9 +98,10 @@ def masked_rows(
     for start in range(0, store.num_rows, batch_size):
         numbers = np.arange(start, min(start + batch_size, store.num_rows))
         filling = ((0, batch_size - len(numbers)), (0, 0))
+        rows = store.rows(numbers)
         tokens, segments, positions = (
-            np.pad(store_column[:, : store.sequence_length], filling)
-            for store_column in store.rows(numbers).values()
+            np.pad(rows[name][:, : store.sequence_length], filling)
+            for name in ("tokens", "segments", "positions")
         )
         keys = np.stack([np.full(batch_size, seed), start + np.arange(batch_size)], axis=1)
         masked = hide(tokens, segments, keys.astype(np.int32))
