@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -9,10 +10,18 @@ import numpy as np
 import tensorflow as tf
 
 from llm_keras.data import order
+from llm_keras.data.bucket_order import BucketOrder, batch_rows
+from llm_keras.data.record_codec import RowKind
 from llm_keras.data.records import RecordStore
 from llm_keras.errors import UserError
 
 COLUMNS = ("tokens", "segments", "positions")
+#: Kind of rows -> columns of a batch, without `rows`.
+COLUMNS_OF: dict[RowKind, tuple[str, ...]] = {
+    "packed": COLUMNS,
+    "answers": (*COLUMNS, "answers"),
+    "pairs": ("source", "source_segments", "tokens", "segments"),
+}
 #: Batches made ahead while a step runs.
 PREFETCH = 2
 
@@ -27,26 +36,37 @@ def batches(
     start_step: int = 0,
     part: int = 0,
     parts: int = 1,
+    multiple_of: int = 1,
 ) -> tf.data.Dataset:
     """Training batches without end, from any step on at the same cost.
 
     Args:
         store: The rows.
-        global_batch_size: B, rows a step over all devices.
-        seed: Of the order; see `order.row_at`.
+        global_batch_size: B, rows a step over all devices. Of pairs those of the longest; shorter
+            ones are as many as give about as many tokens.
+        seed: Of the order; see `order.row_at` and `bucket_order`.
         start_step: The step whose batch comes first: a seek, nothing is read and skipped.
         part: Which part of every global batch this worker reads, in [0, parts).
         parts: Workers that share a batch, each with B / parts rows that follow each other.
+        multiple_of: What B of shorter pairs is a multiple of, besides the parts: replicas times
+            micro-batches.
 
     Returns:
-        Dataset of `tokens`, `segments`, `positions`: int32 [B / parts, T + 1], and `rows`: int64
-        [B / parts], the number of each sample in the whole training, step * B + place.
-        Wrap what reads it in `reader_errors`.
+        Dataset of `tokens`, `segments`, `positions`: int32 [B / parts, T + 1], and `answers` where
+        there are any; of pairs `source`, `source_segments`: int32 [B / parts, S], and `tokens`,
+        `segments`: int32 [B / parts, T + 1], with B, S and T of the step's bucket. Also `rows`:
+        int64 [B / parts], the number of each sample in the whole training, step * B + place, with
+        the largest B. Wrap what reads it in `reader_errors`.
     """
     if global_batch_size % parts or not 0 <= part < parts:
         raise UserError(
             f"global_batch_size {global_batch_size} cannot give part {part} of {parts};"
             " it must be a multiple of the workers"
+        )
+    if store.manifest.kind == "pairs":
+        tokens, multiple = global_batch_size * store.sequence_length, math.lcm(multiple_of, parts)
+        return _pair_batches(
+            store, BucketOrder(store.buckets, tokens, seed, multiple), start_step, part, parts
         )
     size = global_batch_size // parts
 
@@ -58,33 +78,59 @@ def batches(
     return _dataset(tf.data.Dataset.counter(start_step), read, store, size)
 
 
+def _pair_batches(
+    store: RecordStore, steps: BucketOrder, start_step: int, part: int, parts: int
+) -> tf.data.Dataset:
+    most = max(steps.sizes)
+
+    def read(step: np.int64) -> Batch:
+        chosen = steps.batch(int(step)).rows
+        size = len(chosen) // parts
+        mine = slice(part * size, (part + 1) * size)
+        samples = np.int64(step) * most + np.arange(len(chosen))
+        return {**store.rows(chosen[mine]), "rows": samples[mine]}
+
+    return _dataset(tf.data.Dataset.counter(start_step), read, store, None)
+
+
 def validation_batches(
-    store: RecordStore, batch_size: int, max_rows: int | None = None
+    store: RecordStore, batch_size: int, max_rows: int | None = None, multiple_of: int = 1
 ) -> tf.data.Dataset:
     """Held-out rows, each once, always the same and in the same order.
 
     Args:
         store: The rows.
         batch_size: B; the last batch is filled up with rows of padding (segment 0), which have
-            no targets, so that all batches have one shape.
+            no targets, so that all batches have one shape. Of pairs that of the longest bucket;
+            all batches of a bucket have one shape.
         max_rows: At most so many, evenly spread over the split; None reads all.
+        multiple_of: What B of shorter pairs is a multiple of.
 
     Returns:
-        Finite dataset of `tokens`, `segments`, `positions`: int32 [B, T + 1], and `rows`: int64
-        [B], the row of the split, -1 for padding.
+        Finite dataset of the columns of `batches` and `rows`: int64 [B], the row of the split, -1
+        for padding.
     """
     count = min(store.num_rows, max_rows or store.num_rows)
     chosen = np.arange(count) * store.num_rows // count
+    pairs = store.manifest.kind == "pairs"
+    groups: list[tuple[int, np.ndarray]] = []  # B and rows of each batch
+    for bucket in store.buckets:
+        tokens = batch_size * store.sequence_length
+        size = batch_rows(tokens, bucket.length, multiple_of) if pairs else batch_size
+        first, last = np.searchsorted(chosen, [bucket.first, bucket.first + bucket.num_rows])
+        groups += [(size, chosen[at : min(at + size, last)]) for at in range(first, last, size)]
 
     def read(number: np.int64) -> Batch:
-        rows = chosen[number * batch_size : (number + 1) * batch_size]
-        padding = [(0, batch_size - len(rows))]
+        size, rows = groups[number]
+        padding = (0, size - len(rows))
         columns = {
-            name: np.pad(column, [*padding, (0, 0)]) for name, column in store.rows(rows).items()
+            # Something must be there to be attended to: of a source the last row's goes on.
+            name: np.pad(column, [padding, (0, 0)], "edge" if "source" in name else "constant")
+            for name, column in store.rows(rows).items()
         }
         return {**columns, "rows": np.pad(rows, padding, constant_values=-1)}
 
-    return _dataset(tf.data.Dataset.range(-(-count // batch_size)), read, store, batch_size)
+    return _dataset(tf.data.Dataset.range(len(groups)), read, store, None if pairs else batch_size)
 
 
 @contextmanager
@@ -114,12 +160,20 @@ def reader_errors(*stores: RecordStore) -> Iterator[None]:
 
 
 def _dataset(
-    numbers: tf.data.Dataset, read: Callable[[np.int64], Batch], store: RecordStore, size: int
+    numbers: tf.data.Dataset,
+    read: Callable[[np.int64], Batch],
+    store: RecordStore,
+    size: int | None,
 ) -> tf.data.Dataset:
-    """One batch for each number, read by one Python call and made ahead in order."""
-    kinds = [tf.int32] * len(COLUMNS) + [tf.int64]
-    shapes = [(size, store.sequence_length + 1)] * len(COLUMNS) + [(size,)]
-    names = (*COLUMNS, "rows")
+    """One batch for each number, read by one Python call and made ahead in order.
+
+    Without a `size` neither rows nor lengths are known beforehand.
+    """
+    columns = COLUMNS_OF[store.manifest.kind]
+    kinds = [tf.int32] * len(columns) + [tf.int64]
+    width = None if size is None else store.sequence_length + 1
+    shapes = [(size, width)] * len(columns) + [(size,)]
+    names = (*columns, "rows")
 
     def call(number: np.int64) -> list[np.ndarray]:
         try:
@@ -130,9 +184,9 @@ def _dataset(
         return [batch[name] for name in names]
 
     def batch(number: tf.Tensor) -> dict[str, tf.Tensor]:
-        columns = tf.numpy_function(call, [number], kinds)
-        for column, shape in zip(columns, shapes, strict=True):
-            column.set_shape(shape)
-        return dict(zip(names, columns, strict=True))
+        values = tf.numpy_function(call, [number], kinds)
+        for value, shape in zip(values, shapes, strict=True):
+            value.set_shape(shape)
+        return dict(zip(names, values, strict=True))
 
     return numbers.map(batch, num_parallel_calls=1, deterministic=True).prefetch(PREFETCH)

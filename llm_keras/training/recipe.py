@@ -70,6 +70,12 @@ def _open_corpus(run: config.Run, folder: RunFolder) -> Stores:
         "records.sequence_length": (run.records.sequence_length, rows.manifest.sequence_length),
         "tokenizer.vocabulary_size": (run.tokenizer.vocabulary_size, rows.manifest.vocabulary_size),
     }
+    needed = "pairs" if run.model.kind == "encoder_decoder" else "packed"
+    if (rows.manifest.kind == "pairs") != (needed == "pairs"):
+        raise UserError(
+            f"model.kind {run.model.kind} learns from {needed} rows, but the records in"
+            f" {folder.corpus} are {rows.manifest.kind}; run `llm-keras tokenize` again"
+        )
     for field, (expected, found) in made_with.items():
         if expected != found:
             raise UserError(
@@ -194,11 +200,13 @@ def _datasets(
         global_batch_size=settings.global_batch_size,
         seed=run.seed,
         start_step=start,  # a seek, not a skip
+        multiple_of=resume.batch_multiple(settings),
     )
     held_out = input_pipeline.validation_batches(
         stores[1],
         settings.global_batch_size // settings.gradient_accumulation_steps,
         settings.validation_rows,
+        multiple_of=settings.parallelism.data,
     )
     return batches, held_out
 
