@@ -62,6 +62,9 @@ def facts(run: config.Run, manifest: Manifest, threads: Mapping[str, int]) -> Fa
         "records.sequence_length": run.records.sequence_length,
         "tokenizer.vocabulary_size": run.tokenizer.vocabulary_size,
     }
+    if run.model.kind == "encoder_decoder":  # The batches of short pairs depend on it.
+        name = "training.parallelism.data x training.gradient_accumulation_steps"
+        settings[name] = batch_multiple(run.training)
     return {
         "settings": settings,
         "settings_hash": settings_hash(settings),
@@ -76,6 +79,11 @@ def facts(run: config.Run, manifest: Manifest, threads: Mapping[str, int]) -> Fa
         },
         "threads": dict(threads),
     }
+
+
+def batch_multiple(settings: config.Training) -> int:
+    """What the number of rows of every batch is a multiple of."""
+    return settings.parallelism.data * settings.gradient_accumulation_steps
 
 
 def check(saved: Facts, now: Facts, path: Path) -> None:

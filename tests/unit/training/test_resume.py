@@ -105,6 +105,15 @@ def test_a_setting_that_only_changes_how_may_change(field, value):
     resume.check(facts(), facts(**{field: value}), PATH)
 
 
+def test_batches_of_pairs_depend_on_how_they_are_cut():
+    """Two replicas in place of two micro-batches leave them as they are; four of them do not."""
+    pairs = {"corpus__sources": (), "model__kind": "encoder_decoder"}
+    saved = facts(**pairs, training__gradient_accumulation_steps=2)
+    resume.check(saved, facts(**pairs, training__parallelism__data=2), PATH)
+    with pytest.raises(UserError, match="gradient_accumulation_steps was 2 and is 4"):
+        resume.check(saved, facts(**pairs, training__parallelism__data=4), PATH)
+
+
 def test_every_setting_that_may_change_exists():
     assert facts()["settings"].keys() >= resume.MAY_CHANGE
 

@@ -24,6 +24,21 @@ def test_it_equals_one_device(results, way):
     assert np.linalg.norm(difference) <= 1e-5 * np.linalg.norm(one["weights"])
 
 
+@pytest.mark.parametrize("way", ["masked_lm", "encoder_decoder", "experts"])
+def test_other_kinds_and_optimizers_equal_one_device(results, way):
+    """6 steps with each log, the validation, the slots and the averages."""
+    one, two = results["ways"][way]
+    assert one["logs"].keys() == two["logs"].keys()
+    assert ("dropped_fraction" in one["logs"]) == (way == "experts")
+    for name in one["logs"]:
+        np.testing.assert_allclose(two["logs"][name], one["logs"][name], rtol=1e-4, err_msg=name)
+    np.testing.assert_allclose(two["logs"]["loss"], one["logs"]["loss"], rtol=1e-5)
+    assert two["judged"]["tokens"] == one["judged"]["tokens"]
+    assert two["judged"]["loss"] == pytest.approx(one["judged"]["loss"], rel=1e-5)
+    difference = np.subtract(two["state"], one["state"])
+    assert np.linalg.norm(difference) <= 1e-5 * np.linalg.norm(one["state"])
+
+
 def test_more_devices_than_there_are_is_an_error_with_both_numbers(results):
     assert "4 devices are asked for, but 2 are visible" in results["too many"]
     assert "lower it to 2" in results["too many"]

@@ -20,6 +20,19 @@ from llm_keras.training import checkpoint_files, checkpoints
 STEPS = 20
 
 
+#: Other kinds and parts, each trained on both numbers of devices.
+WAYS = {
+    "masked_lm": {"network": {"kind": "masked_lm"}, "optimizer": {"kind": "lion"}},
+    "encoder_decoder": {"network": {"kind": "encoder_decoder"}, "optimizer": {"kind": "muon"}},
+    "experts": {
+        "network": {"experts": {"num_experts": 3, "capacity_factor": 1.0}},
+        "optimizer": {"kind": "adafactor"},
+        "ema_decay": 0.5,
+    },
+}
+WAY_STEPS = 6
+
+
 def train(replicas, resume_on=None, rematerialize=False, **arguments):
     """Losses of each step, gradient norms, validation and final weights."""
     strategy = replicated.from_config(config.Parallelism(data=replicas))
@@ -55,6 +68,17 @@ def train(replicas, resume_on=None, rematerialize=False, **arguments):
     }
 
 
+def train_way(replicas, network, **arguments):
+    """Logs of each step, and at the end of training validation, weights and their means."""
+    make = small.make_pairs if network.get("kind") == "encoder_decoder" else small.make_batches
+    with replicated.from_config(config.Parallelism(data=replicas)).scope():
+        trainer = small.make_trainer(small.make_network(**network), **arguments)
+    logs = small.fit(trainer, make(WAY_STEPS))
+    judged = trainer.evaluate(make(2, seed=1), return_dict=True, verbose=0)
+    weights = [array.ravel() for array in small.state(trainer)]
+    return {"logs": logs, "judged": judged, "state": np.concatenate(weights).tolist()}
+
+
 def too_many():
     """What is said when there are not enough devices."""
     try:
@@ -76,5 +100,8 @@ if __name__ == "__main__":
         ),
         "two, then one": train(2, resume_on=1),
         "too many": too_many(),
+        "ways": {
+            name: [train_way(replicas, **way) for replicas in (1, 2)] for name, way in WAYS.items()
+        },
     }
     json.dump(results, sys.stdout)
