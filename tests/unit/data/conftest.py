@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from llm_keras.data import manifest as manifests
-from llm_keras.data import packing
+from llm_keras.data import packing, pairs
 from llm_keras.data.record_codec import RecordLayout
 
 BOS, EOS = 2, 3
@@ -89,3 +89,58 @@ def corpus(tmp_path, make_corpus):
 def documents():
     """The training documents of `corpus`, in the order of its shards."""
     return random_documents(20, seed=0) + random_documents(12, seed=1)
+
+
+@pytest.fixture(scope="session")
+def make_pair_corpus():
+    """Fills shards of pairs, of each bucket two for training and one for validation.
+
+    `counts` has pairs of each length, for both splits. Ids are below 300; the first id of a source
+    is the number of its pair.
+    """
+
+    def make(folder, counts, validation=None, vocabulary_size=300):
+        rng = np.random.default_rng(0)
+        shards, splits, buckets, longest = [], {}, [], max(counts)
+        for split, sizes, parts in (("train", counts, 2), ("validation", validation or counts, 1)):
+            tokens, number = 0, 0
+            for length, count in sizes.items():
+                layout = RecordLayout(length, vocabulary_size, "pairs")
+                for part in range(parts):
+                    sources, targets = [], []
+                    for _ in range(part, count, parts):
+                        size = int(rng.integers(2, length + 1))
+                        sources.append(np.array([4 + number % 296, *[9] * (size - 2), EOS]))
+                        targets.append(np.array([BOS, *rng.integers(4, 300, size - 1), EOS]))
+                        tokens, number = tokens + size + 1, number + 1
+                    content = layout.encode(pairs.fill(sources, targets, length))
+                    name = f"{split}-b{length:05d}-{part:05d}-of-{parts:05d}.tfrecord"
+                    (folder / name).write_bytes(content)
+                    shard = {"file": name, "split": split, "rows": len(sources)}
+                    digest = hashlib.sha256(content).hexdigest()
+                    shards.append(shard | {"bytes": len(content), "sha256": digest})
+            splits[split] = {"rows": number, "tokens": tokens, "targets": tokens - number}
+            splits[split] |= {"documents": number, "bytes": tokens, "bytes_per_token": 1.0}
+        for length, count in counts.items():
+            size = RecordLayout(length, vocabulary_size, "pairs").record_bytes
+            rows = {"train": count, "validation": (validation or counts)[length]}
+            buckets.append({"length": length, "record_bytes": size, "rows": rows})
+        layout = RecordLayout(longest, vocabulary_size, "pairs")
+        manifest = manifests.Manifest.model_validate(
+            {
+                "sequence_length": longest,
+                "vocabulary_size": vocabulary_size,
+                "columns": layout.columns,
+                "record_bytes": layout.record_bytes,
+                "tokenizer_sha256": "a" * 64,
+                "settings_hash": "b" * 64,
+                "splits": splits,
+                "shards": shards,
+                "sources": {},
+                "buckets": buckets,
+            }
+        )
+        manifests.write(manifest, folder)
+        return manifest
+
+    return make
