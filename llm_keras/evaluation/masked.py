@@ -53,7 +53,7 @@ def evaluate_masked(given: Given) -> dict[str, Any]:
     batches = list(masked_rows(held_out, tokenizer, masking, run.seed, size))
     guesses = guesses_of(network, batches, held_out.num_rows)
     given.refuse_diverged(guesses.cross_entropy)
-    counted = next(streams(given.training, run.evaluation.baseline_tokens))
+    counted = next(streams(given.training, run.evaluation.baseline_tokens, tokenizer.bos_id))
     neighbours = Neighbours(counted, held_out.manifest.vocabulary_size)
     asked = list(_first(batches, BASELINE_TARGETS))
     baselines = {

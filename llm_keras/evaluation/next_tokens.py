@@ -7,6 +7,7 @@ from typing import Any
 
 from llm_keras.evaluation.baselines import baseline_scores
 from llm_keras.evaluation.given import Given
+from llm_keras.evaluation.score import Score
 
 #: Held-out documents that samples begin with where the run file has no prompts.
 HELD_OUT_PROMPTS = 2
@@ -24,26 +25,39 @@ def evaluate_causal(given: Given) -> dict[str, Any]:
 
 
 def evaluate_next_tokens(given: Given) -> dict[str, Any]:
-    """The cost of all targets of the held-out rows under the network and under n-gram models."""
+    """The cost of all targets of the held-out rows under the network and under n-gram models.
+
+    Of prompts with answers only the answers are targets; n-gram models, which would have to be
+    counted on answers alone, are left out.
+    """
     from llm_keras.evaluation import perplexity
 
     settings = given.run.evaluation
     score = perplexity.score(given.network, given.held_out, settings.batch_size)
     given.refuse_diverged(score.cross_entropy)
-    baselines = baseline_scores(
-        given.training,
-        given.held_out,
-        bos_id=given.tokenizer.bos_id,
-        maximum_tokens=settings.baseline_tokens,
+    baselines = (
+        {} if given.held_out.manifest.kind == "answers" else _baselines(given, score.targets)
     )
-    if {other.targets for other in baselines.values()} != {score.targets}:
-        raise RuntimeError("the network and its baselines were not asked for the same tokens")
     return {
         "targets": score.targets,
         "bytes": score.text_bytes,
         **score.as_dict(),
         "baselines": {name: other.as_dict() for name, other in baselines.items()},
     }
+
+
+def _baselines(given: Given, targets: int) -> dict[str, Score]:
+    tokenizer = given.tokenizer
+    baselines = baseline_scores(
+        given.training,
+        given.held_out,
+        bos_id=tokenizer.bos_id,
+        eos_id=tokenizer.eos_id,
+        maximum_tokens=given.run.evaluation.baseline_tokens,
+    )
+    if {other.targets for other in baselines.values()} != {targets}:
+        raise RuntimeError("the network and its baselines were not asked for the same tokens")
+    return baselines
 
 
 def _samples(given: Given) -> list[dict[str, str]]:

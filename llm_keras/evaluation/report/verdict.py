@@ -28,6 +28,9 @@ def verdict(evaluation: Mapping[str, Any] | None) -> Verdict:
         return Verdict("open", "Not yet evaluated", "Held-out quality and baselines will be here.")
     if "translation" in evaluation:
         return _of_translations(evaluation["translation"])
+    if not evaluation["baselines"]:
+        detail = f"Held-out perplexity {number(evaluation['perplexity'])}; there are no baselines."
+        return Verdict("open", "Evaluated on held-out answers", detail)
     mine = evaluation["cross_entropy"]
     weakest_first = sorted(
         evaluation["baselines"].items(), key=lambda item: -float(item[1]["cross_entropy"])

@@ -193,7 +193,7 @@ def test_baselines_score_the_targets_of_the_network(
     ]
     monkeypatch.setattr("llm_keras.evaluation.baselines.CHUNK_TOKENS", 50)
     stores = [RecordStore(finished.corpus, split) for split in ("train", "validation")]
-    found = baseline_scores(*stores, bos_id=2, maximum_tokens=10**9)
+    found = baseline_scores(*stores, bos_id=2, eos_id=3, maximum_tokens=10**9)
     assert list(found) == ["unigram", "bigram", "trigram"]
     for order, score in enumerate(found.values(), 1):
         model = KneserNey(streams[0], order=order, vocabulary_size=290, bos_id=2)
@@ -206,8 +206,8 @@ def test_baselines_score_the_targets_of_the_network(
 def test_baselines_count_no_more_than_asked(finished: RunFolder) -> None:
     """A cap on the tokens counts fewer documents, and the baselines are worse for it."""
     stores = [RecordStore(finished.corpus, split) for split in ("train", "validation")]
-    whole = baseline_scores(*stores, bos_id=2, maximum_tokens=10**9)
-    capped = baseline_scores(*stores, bos_id=2, maximum_tokens=100)
+    whole = baseline_scores(*stores, bos_id=2, eos_id=3, maximum_tokens=10**9)
+    capped = baseline_scores(*stores, bos_id=2, eos_id=3, maximum_tokens=100)
     assert capped["bigram"].perplexity > 1.05 * whole["bigram"].perplexity
 
 
