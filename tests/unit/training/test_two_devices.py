@@ -26,7 +26,7 @@ def test_it_equals_one_device(results, way):
 
 @pytest.mark.parametrize("way", ["masked_lm", "encoder_decoder", "experts"])
 def test_other_kinds_and_optimizers_equal_one_device(results, way):
-    """6 steps with each log, the validation, the slots and the averages."""
+    """4 steps with each log, the validation, the slots and the averages."""
     one, two = results["ways"][way]
     assert one["logs"].keys() == two["logs"].keys()
     assert ("dropped_fraction" in one["logs"]) == (way == "experts")

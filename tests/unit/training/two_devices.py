@@ -30,7 +30,7 @@ WAYS = {
         "ema_decay": 0.5,
     },
 }
-WAY_STEPS = 6
+WAY_STEPS = 4
 
 
 def train(replicas, resume_on=None, rematerialize=False, **arguments):
@@ -74,7 +74,7 @@ def train_way(replicas, network, **arguments):
     with replicated.from_config(config.Parallelism(data=replicas)).scope():
         trainer = small.make_trainer(small.make_network(**network), **arguments)
     logs = small.fit(trainer, make(WAY_STEPS))
-    judged = trainer.evaluate(make(2, seed=1), return_dict=True, verbose=0)
+    judged = trainer.evaluate(make(1, seed=1), return_dict=True, verbose=0)
     weights = [array.ravel() for array in small.state(trainer)]
     return {"logs": logs, "judged": judged, "state": np.concatenate(weights).tolist()}
 
