@@ -2,6 +2,7 @@
 
 collect_ignore = [
     "reference/garden_transformer.py",
+    "reference/llama.py",
     "unit/training/small.py",
     "unit/training/two_devices.py",
 ]

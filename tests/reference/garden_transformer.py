@@ -1,7 +1,8 @@
 """Saves a random `Seq2SeqTransformer` of TF Model Garden, and what it makes of some sentences.
 
 A program of its own: Garden needs the older Keras, which must not meet ours in one process.
-Arguments: a folder; "pre" or "post"; "biases" or "plain".
+Arguments: a folder; "pre" or "post"; "biases" or "plain"; what to multiply the vector of eos by, so
+that some texts end and some do not.
 """
 
 import os
@@ -18,7 +19,7 @@ VOCABULARY, WIDTH, EXTRA = 40, 32, 10
 EOS = 1
 
 
-def main(folder: Path, placement: str, biases: str) -> None:
+def main(folder: Path, placement: str, biases: str, factor: float) -> None:
     random = np.random.default_rng(5)
     common = {
         "num_attention_heads": 4,
@@ -42,9 +43,8 @@ def main(folder: Path, placement: str, biases: str) -> None:
     model(inputs)  # makes the weights
     for variable in model.variables:
         variable.assign(variable + random.normal(0, 0.2, variable.shape))
-    # So that some texts end, and some do not.
     embedding = model.embedding_lookup.embeddings
-    embedding.assign(embedding * np.where(np.arange(VOCABULARY) == EOS, 1.8, 1.0)[:, None])
+    embedding.assign(embedding * np.where(np.arange(VOCABULARY) == EOS, factor, 1.0)[:, None])
     logits = model(inputs)
     found = model({"inputs": inputs["inputs"]})
     tf.train.Checkpoint(model=model).save(str(folder / "garden"))
@@ -59,4 +59,4 @@ def main(folder: Path, placement: str, biases: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], float(sys.argv[4]))
