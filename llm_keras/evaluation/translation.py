@@ -43,7 +43,7 @@ def translation_section(given: Given) -> dict[str, Any]:
     from llm_keras.generation import generate_text
 
     run, folder, tokenizer = given.run, given.folder, given.tokenizer
-    held_out = list(_pairs(folder, "validation"))
+    held_out = list(pairs_of(folder, "validation"))
     fitting = _fitting(held_out, tokenizer, run.records.sequence_length)
     chosen = spread(fitting, run.evaluation.translation_pairs)
     sources = [pair.text for pair in chosen]
@@ -52,9 +52,9 @@ def translation_section(given: Given) -> dict[str, Any]:
         given.network, tokenizer, sources, run.generation, run.seed, run.evaluation.batch_size
     )
     translations = [completion.text for completion in said]
-    known = list(itertools.islice(_pairs(folder, "train"), MEMORY_PAIRS))
+    known = list(itertools.islice(pairs_of(folder, "train"), MEMORY_PAIRS))
     remembered = remember(known).translate(sources)
-    judge = _judge(chosen)
+    judge = judge_of(chosen)
     section = {
         "pairs": len(chosen),
         "held_out": len(held_out),
@@ -89,8 +89,8 @@ def remember(pairs: Sequence[Document]) -> TranslationMemory:
     return TranslationMemory([pair.text for pair in pairs], [_target(pair) for pair in pairs])
 
 
-def _judge(pairs: Sequence[Document]) -> Callable[[Sequence[str]], dict[str, Any]]:
-    """What scores translations of these pairs, all and by subset."""
+def judge_of(pairs: Sequence[Document]) -> Callable[[Sequence[str]], dict[str, Any]]:
+    """Makes what scores translations of these pairs, all and by subset."""
     references = [_target(pair) for pair in pairs]
     subsets = [pair.subset or pair.source for pair in pairs]
 
@@ -125,7 +125,8 @@ def _samples(
     return samples
 
 
-def _pairs(folder: RunFolder, split: Split) -> itertools.chain[Document]:
+def pairs_of(folder: RunFolder, split: Split) -> itertools.chain[Document]:
+    """The curated pairs of a split, one file after another."""
     found = (read_documents(path) for path in document_files(folder.documents, split))
     return itertools.chain.from_iterable(found)
 
