@@ -36,7 +36,8 @@ def normal(*shape: int, seed: int = 0) -> np.ndarray:
 
 def randomize(layer: keras.layers.Layer, shape: Any, scale: float = 0.5) -> keras.layers.Layer:
     """Builds the layer and sets all its weights at random, gains and biases too."""
-    layer.build(shape)
+    if not layer.built:
+        layer.build(shape)
     for number, weight in enumerate(layer.weights):
         weight.assign(scale * normal(*weight.shape, seed=number + 1))
     return layer

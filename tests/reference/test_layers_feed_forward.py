@@ -28,6 +28,20 @@ def test_linear(use_bias):
     assert_follows(layer, layer, equations.linear, X)
 
 
+@pytest.mark.parametrize("use_bias", [False, True])
+def test_linear_with_a_low_rank_addition(use_bias):
+    """Hu et al. 2022, section 4.1: ``x W + alpha / rank * x A B + b``."""
+    layer = Linear(5, ("hidden", "feed_forward"), use_bias)
+    layer.build(X.shape)
+    layer.enable_lora(rank=2, alpha=3.0)
+    randomize(layer, X.shape)
+
+    def equation(w, x):
+        return equations.linear(w, x) + 3.0 / 2 * (x @ w["lora_kernel_a"] @ w["lora_kernel_b"])
+
+    assert_follows(layer, layer, equation, X)
+
+
 @pytest.mark.parametrize(("kind", "equation"), [(RMSNorm, "rms_norm"), (LayerNorm, "layer_norm")])
 @pytest.mark.parametrize("epsilon", [1e-6, 0.3])
 def test_norms(kind, equation, epsilon):
