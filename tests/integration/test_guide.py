@@ -5,9 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "guide.md"
@@ -16,9 +15,9 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 DECIMAL = re.compile(r"\d[\d,]*\\\.\d+")
 
 
-def scenes():
+def scenes(text):
     """The guide's blocks of commands, each with what it says they print."""
-    blocks = FENCE.findall(GUIDE.read_text())
+    blocks = FENCE.findall(text)
     for index, (language, text) in enumerate(blocks):
         if language == "sh":
             following, shown = (*blocks, ("", ""))[index + 1]
@@ -55,24 +54,32 @@ def perform(commands, folder):
     )
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A fresh folder with what a clone has: run files and bundled text."""
-    folder = tmp_path_factory.mktemp("guide")
+def chapters():
+    """Parts of the guide that need nothing of each other."""
+    first, *later = re.split(r"(?=^## [89] )", GUIDE.read_text(), flags=re.MULTILINE)
+    assert len(later) == 2
+    return [first, "".join(later)]
+
+
+def follow(text, folder):
+    """Runs a chapter's commands in order, in a folder with what a clone has."""
+    folder.mkdir()
     shutil.copytree(ROOT / "configs", folder / "configs")
     (folder / "examples").symlink_to(ROOT / "examples")
-    return folder
-
-
-def test_commands_do_what_the_guide_says(folder):
-    """All commands in order; each succeeds and prints what the guide shows."""
-    told = list(scenes())
-    assert len(told) >= 10
-    for commands, shown in told:
+    for commands, shown in scenes(text):
         result = perform(commands, folder)
         assert result.returncode == 0, f"{commands}\n{result.stdout}"
         missing = first_missing(shown, result.stdout)
         assert missing is None, f"{missing!r} does not come of\n{commands}\n{result.stdout}"
+
+
+def test_commands_do_what_the_guide_says(tmp_path):
+    """All commands in order; each succeeds and prints what the guide shows."""
+    told = chapters()
+    assert [len(list(scenes(text))) for text in told] == [12, 2]
+    folders = [tmp_path / str(index) for index in range(len(told))]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(follow, told, folders))
 
 
 def test_a_line_that_does_not_come_is_found():
