@@ -18,7 +18,8 @@ def flops_per_token(model: config.Model, vocabulary_size: int, sequence_length: 
     so. Of experts, P has those that see a token.
 
     A token of an encoder_decoder is one of the target together with one of the source, since both
-    sides of a batch of pairs are filled up to one length.
+    sides of a batch of pairs are filled up to one length. Of a masked_lm every token counts as
+    predicted, as in other figures, although only the hidden ones are.
 
     The convention for model FLOPs: pairs that the causal mask hides count, as they do in
     published figures, and recomputation does not (see `recomputed_flops_per_token`). Of a sliding

@@ -13,8 +13,8 @@ from llm_keras.run_folder import RunFolder
 
 #: Bytes of text that a token stands for, roughly: English at a vocabulary of some ten thousand.
 BYTES_PER_TOKEN = 4
-#: By how much .gz and .zst shrink text, roughly.
-COMPRESSION = 3
+#: By how much these shrink text, roughly; .bzz is a SWORD Bible's.
+COMPRESSION, COMPRESSED = 3, {".gz", ".zst", ".bzz"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Tokens:
 def available(run: config.Run, folder: RunFolder | None) -> Tokens:
     """Tokens of the training split: from the manifest where there is one, else from file sizes.
 
+    Of aligned pairs those of the translations.
+
     Args:
         run: The run.
         folder: Its folder; None if there is none.
@@ -35,7 +37,8 @@ def available(run: config.Run, folder: RunFolder | None) -> Tokens:
     if folder is not None and folder.manifest.is_file():
         counts = json.loads(folder.manifest.read_text(encoding="utf-8"))["splits"]["train"]
         return Tokens(counts["tokens"], f"counted in {folder.manifest}")
-    size = sum(_text_bytes(path) for source in run.corpus.sources for path in _files(source.path))
+    paths = (source.target_path or source.path for source in run.corpus.sources)
+    size = sum(_text_bytes(file) for path in paths for file in _files(path))
     if not size:
         return Tokens(None, "no source file was found")
     kept = size * (1 - run.corpus.validation_fraction)
@@ -56,4 +59,4 @@ def _files(path: str) -> Iterator[Path]:
 
 def _text_bytes(path: Path) -> int:
     size = path.stat().st_size
-    return size * COMPRESSION if path.suffix in {".gz", ".zst"} else size
+    return size * COMPRESSION if path.suffix in COMPRESSED else size

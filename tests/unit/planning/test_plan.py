@@ -82,6 +82,20 @@ def test_compressed_sources_count_threefold(make_run, tmp_path):
     assert added == pytest.approx(3 * path.stat().st_size * 0.75 / 4, abs=1)
 
 
+def test_of_pairs_the_translations_are_estimated(make_run, tmp_path):
+    """A token of a plan is one of the target with one of the source."""
+    (tmp_path / "es").mkdir()
+    (tmp_path / "es" / "one.txt").write_bytes(b"y" * 4_000)
+    source = {
+        "name": "pairs",
+        "kind": "parallel",
+        "path": str(tmp_path / "texts"),
+        "target_path": str(tmp_path / "es"),
+    }
+    run = make_run({"kind": "encoder_decoder"}, corpus={"sources": [source]})
+    assert planning.plan(run).tokens.count == 4_000 * 0.75 / 4
+
+
 def test_tokens_are_counted_where_there_is_a_manifest(make_run, tmp_path):
     """The manifest's figure wins, and the origin names the file."""
     folder = RunFolder(tmp_path / "run")
