@@ -44,8 +44,8 @@ def translation_section(given: Given) -> dict[str, Any]:
 
     run, folder, tokenizer = given.run, given.folder, given.tokenizer
     held_out = list(pairs_of(folder, "validation"))
-    fitting = _fitting(held_out, tokenizer, run.records.sequence_length)
-    chosen = spread(fitting, run.evaluation.translation_pairs)
+    usable = fitting(held_out, tokenizer, run.records.sequence_length)
+    chosen = spread(usable, run.evaluation.translation_pairs)
     sources = [pair.text for pair in chosen]
     console.say(f"evaluate: translates {len(chosen)} of {len(held_out)} held-out pairs")
     said = generate_text(
@@ -58,7 +58,7 @@ def translation_section(given: Given) -> dict[str, Any]:
     section = {
         "pairs": len(chosen),
         "held_out": len(held_out),
-        "too_long": len(held_out) - len(fitting),
+        "too_long": len(held_out) - len(usable),
         "known_pairs": len(known),
         "num_beams": run.generation.num_beams,
         "length_penalty": run.generation.length_penalty,
@@ -131,15 +131,15 @@ def pairs_of(folder: RunFolder, split: Split) -> itertools.chain[Document]:
     return itertools.chain.from_iterable(found)
 
 
-def _fitting(pairs: Sequence[Document], tokenizer: Tokenizer, length: int) -> list[Document]:
+def fitting(pairs: Sequence[Document], tokenizer: Tokenizer, length: int) -> list[Document]:
     """Those whose source has room for eos as well."""
     if not pairs:
         raise UserError("no pairs are held out; raise corpus.validation_fraction")
     sizes = map(len, tokenizer.encode_batch(pair.text for pair in pairs))
-    fitting = [pair for pair, size in zip(pairs, sizes, strict=True) if size < length]
-    if not fitting:
+    found = [pair for pair, size in zip(pairs, sizes, strict=True) if size < length]
+    if not found:
         raise UserError(f"no held-out source fits {length} tokens; raise records.sequence_length")
-    return fitting
+    return found
 
 
 def _target(pair: Document) -> str:

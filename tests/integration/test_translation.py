@@ -8,10 +8,13 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from llm_keras import models, run_file, tokenizers
 from llm_keras.evaluation import translation_score
 from llm_keras.run_folder import RunFolder
+from llm_keras.training import checkpoints
 from serving import server
 
 VERSES = Path(__file__).parents[2] / "examples" / "data" / "bible_en_es"
@@ -85,6 +88,27 @@ def test_the_loss_falls(finished):
     found = json.loads(folder.evaluation.read_text())
     assert found["cross_entropy"] < math.log(600)
     assert set(found["baselines"]) == {"unigram", "bigram", "trigram"}
+
+
+def test_the_cost_is_that_of_single_pairs(finished):
+    """Verse by verse from the text itself, unfilled, its softmax in float64 NumPy."""
+    folder, _ = finished
+    network = models.build(run_file.load(folder.run_file))
+    checkpoints.load_network(folder, network)
+    tokenizer = tokenizers.load(folder.tokenizer_model)
+    nats, targets = 0.0, 0
+    for book in ("Jonah", "Ruth"):
+        sides = [(VERSES / side / f"{book}.txt").read_text().splitlines() for side in ("en", "es")]
+        for source, target in zip(*map(tokenizer.encode_batch, sides), strict=True):
+            ids = np.array([[2, *target, 3]])
+            inputs = {"source": np.array([[*source, 3]]), "tokens": ids[:, :-1]}
+            logits = network(inputs).numpy()[0].astype(np.float64)
+            of_targets = np.take_along_axis(logits, ids[0, 1:, None], axis=1).sum()
+            nats += np.log(np.exp(logits).sum(axis=1)).sum() - of_targets
+            targets += len(target) + 1
+    found = json.loads(folder.evaluation.read_text())
+    assert found["targets"] == targets
+    assert found["cross_entropy"] == pytest.approx(nats / targets, rel=1e-5)
 
 
 def test_translations_are_scored_and_signed(finished):
