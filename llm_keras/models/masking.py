@@ -82,7 +82,8 @@ class Masking:
         _, places = tf.math.top_k(tf.where(free, score, -1), most)
         weights = self._weights(free, most)
         shown = self._shown(tokens, words, key)
-        chosen = tf.reduce_max(tf.one_hot(places, length) * weights[..., None], axis=1)
+        rows = tf.broadcast_to(tf.range(tf.shape(tokens)[0])[:, None], tf.shape(places))
+        chosen = tf.scatter_nd(tf.stack([rows, places], axis=-1), weights, tf.shape(tokens))
         return Masked(tf.where(chosen > 0, shown, tokens), places, weights)
 
     def get_config(self) -> dict[str, Any]:

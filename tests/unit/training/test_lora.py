@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from llm_keras import config
 from llm_keras.errors import UserError
+from llm_keras.parallel import rematerialization
 from llm_keras.run_folder import RunFolder
 from llm_keras.training import checkpoint_files, checkpoints, lora
 
@@ -94,6 +95,19 @@ def test_blocks_of_all_kinds_take_it(small, kind):
     losses = small.fit(trainer, make(1).repeat(4))["loss"]
     assert losses[-1] < losses[0] or kind == "masked_lm"
     assert all(np.isfinite(losses))
+
+
+def test_recomputed_blocks_and_bfloat16_take_it(small):
+    losses = {}
+    for name, policy in (("plain", "float32"), ("recomputed", "float32"), ("16", "mixed_bfloat16")):
+        network = small.make_network(policy)
+        lora.add(network, SETTINGS, seed=1)
+        if name == "recomputed":
+            network.block_call = rematerialization.recompute_block
+        trainer = small.make_trainer(network, learning_rate=0.05)
+        losses[name] = small.fit(trainer, small.make_batches(1).repeat(5))["loss"]
+    np.testing.assert_allclose(losses["recomputed"], losses["plain"], rtol=1e-6)
+    np.testing.assert_allclose(losses["16"], losses["plain"], rtol=2e-2)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from llm_keras import config
+from llm_keras import config, models
 from llm_keras.training import muon, optimizers
 
 RATES = np.array([0.025, 0.05, 0.075, 0.1])  # a warm-up of four steps to 0.1
@@ -211,6 +211,22 @@ def test_hidden_matrices_are_those_between_features():
     ]
     assert all(map(optimizers.is_hidden_matrix, hidden))
     assert not any(map(optimizers.is_hidden_matrix, others))
+
+
+@pytest.mark.parametrize("kind", ["causal_lm", "encoder_decoder", "masked_lm"])
+def test_the_variables_of_models_are_told_apart(kind):
+    """By their paths: names of layers are API."""
+    shape = {"num_layers": 1, "hidden_dim": 8, "intermediate_dim": 16, "num_query_heads": 2}
+    parts = {"positions": "relative", "use_bias": True, "qk_norm": True}
+    more = {"masked_lm": {"num_token_types": 2}, "causal_lm": {"experts": {"num_experts": 2}}}
+    settings = config.Model(kind=kind, **shape, **parts, **more.get(kind, {}))
+    network = models.build_model(settings, vocabulary_size=20, sequence_length=8)
+    matrices = ("kernel", "/up", "/gate", "/down")
+    for variable in network.variables:
+        is_hidden = variable.path.endswith(matrices)
+        assert optimizers.is_hidden_matrix(variable) == is_hidden, variable.path
+        embedded = variable.path.endswith("embeddings") and "positions" not in variable.path
+        assert optimizers.decays(variable) == (is_hidden or embedded), variable.path
 
 
 @pytest.mark.parametrize(
