@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from llm_keras import tokenizers
 from llm_keras.data import manifest as manifests
 from llm_keras.data.records import RecordStore
 from llm_keras.errors import UserError
 from llm_keras.evaluation.report.markup import number, size
 from llm_keras.inspection.window import Window, shown
-from llm_keras.tokenizers import SentencePieceTokenizer
+from llm_keras.run_folder import RunFolder
+from llm_keras.tokenizers import Tokenizer
 
 #: Token ids shown of a segment where there is no tokenizer to decode them.
 IDS_SHOWN = 16
@@ -58,7 +60,11 @@ def show_corpus(path: Path, window: Window) -> Iterator[str]:
         yield (
             f"  {split}: {number(counts.documents)} documents, {size(counts.bytes)},"
             f" {number(counts.tokens)} tokens, {number(counts.rows)} rows"
+            + "".join(f", {number(n)} {reason}" for reason, n in counts.dropped.items())
         )
+    for bucket in manifest.buckets:
+        rows = ", ".join(f"{split} {number(count)}" for split, count in bucket.rows.items())
+        yield f"  pairs of up to {bucket.length} tokens: {rows} rows"
     yield window.told(len(manifest.shards), "shards")
     for _, shard in window.of(manifest.shards):
         yield f"  {shard.file}: {number(shard.rows)} rows, {size(shard.bytes)}, {shard.sha256[:16]}"
@@ -88,31 +94,35 @@ def show_records(path: Path, window: Window) -> Iterator[str]:
     yield window.told(shard.rows, "rows")
     chosen = np.array([place for place, _ in window.of(range(shard.rows))], np.int64)
     rows = store.rows(chosen + before)
-    for place, tokens, segments in zip(chosen, rows["tokens"], rows["segments"], strict=True):
-        yield from _row(int(place), tokens, segments, tokenizer)
+    for index, place in enumerate(chosen.tolist()):
+        yield from _row(place, {name: rows[name][index] for name in rows}, tokenizer)
 
 
-def _row(
-    place: int, tokens: np.ndarray, segments: np.ndarray, tokenizer: SentencePieceTokenizer | None
-) -> Iterator[str]:
+def _row(place: int, row: dict[str, np.ndarray], tokenizer: Tokenizer | None) -> Iterator[str]:
+    tokens, segments = row["tokens"], row["segments"]
     used, last = int(np.count_nonzero(segments)), int(segments.max())
     yield f"row {place + 1}: {used} tokens, {last} segments, {len(tokens) - used} padding"
+    if "source" in row:
+        yield f"   source, {_said(row['source'][row['source_segments'] > 0], tokenizer)}"
     for segment in range(1, last + 1):
-        ids = tokens[segments == segment].tolist()
-        if tokenizer is None:
-            more = " …" if len(ids) > IDS_SHOWN else ""
-            said = " ".join(map(str, ids[:IDS_SHOWN])) + more
-        else:
-            said = shown(tokenizer.decode(ids))
-        yield f"   segment {segment}, {len(ids)} tokens: {said}"
+        yield f"   segment {segment}, {_said(tokens[segments == segment], tokenizer)}"
 
 
-def _tokenizer(corpus: Path, sha256: str) -> SentencePieceTokenizer | None:
+def _said(ids: np.ndarray, tokenizer: Tokenizer | None) -> str:
+    """How many ids, and what they say; without a tokenizer the first of them."""
+    if tokenizer is not None:
+        said = shown(tokenizer.decode(ids.tolist()))
+    else:
+        said = " ".join(map(str, ids[:IDS_SHOWN])) + (" …" if len(ids) > IDS_SHOWN else "")
+    return f"{len(ids)} tokens: {said}"
+
+
+def _tokenizer(corpus: Path, sha256: str) -> Tokenizer | None:
     """The run's tokenizer, if it is the one that the records were made with."""
-    path = corpus.parent / "tokenizer" / "tokenizer.model"
+    path = RunFolder(corpus.parent).tokenizer_model
     if not path.is_file():
         return None
-    tokenizer = SentencePieceTokenizer(path)
+    tokenizer = tokenizers.load(path)
     return tokenizer if tokenizer.sha256 == sha256 else None
 
 

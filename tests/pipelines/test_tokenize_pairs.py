@@ -13,6 +13,8 @@ from llm_keras.data import manifest as manifests
 from llm_keras.data.document import document_files, read_documents
 from llm_keras.data.records import RecordStore
 from llm_keras.errors import UserError
+from llm_keras.inspection.corpus import show_corpus, show_records
+from llm_keras.inspection.window import Window
 from llm_keras.run_folder import RunFolder
 from llm_keras.tokenizers import load, sample, train_tokenizer
 from pipelines.curate import curate
@@ -186,3 +188,16 @@ def test_the_tokenizer_learns_both_sides(curated, documents):
     assert texts == {side for each in documents["train"] for side in (each.text, each.target)}
     about = json.loads(curated.tokenizer_about.read_text())
     assert about["sample"]["documents"] == 2 * len(documents["train"])
+
+
+def test_inspect_shows_both_sides_and_what_was_dropped(finished):
+    path = finished.corpus / "train-b00032-00000-of-00002.tfrecord"
+    store, tokenizer = RecordStore(finished.corpus, "train"), load(finished.tokenizer_model)
+    source, target = next(texts_of(store, tokenizer))
+    said = list(show_records(path, Window(0, 1)))
+    assert said[2].endswith(f"tokens: {source}")
+    assert said[3].endswith(f"tokens: {target}")
+    totals = "\n".join(show_corpus(finished.corpus, Window(0, 5)))
+    dropped = manifests.read(finished.corpus).splits["train"].dropped["too_long"]
+    assert f", {dropped} too_long" in totals
+    assert "pairs of up to 48 tokens: train " in totals
