@@ -97,7 +97,8 @@ def check(found: Iterable[Path], source: config.Source) -> list[Path]:
 def _check_nothing_alone(known: set[Path], source: config.Source) -> None:
     target = Path(source.target_path or "").expanduser().absolute()
     for path in sorted(target.rglob("*")) if target.is_dir() else ():
-        if path.name.lower().endswith(SUFFIXES) and path not in known and path.name[0] != ".":
+        hidden = any(part.startswith(".") for part in path.relative_to(target).parts)
+        if path.name.lower().endswith(SUFFIXES) and path not in known and not hidden:
             raise UserError(
                 f"corpus source {source.name}: {path} is the translation of nothing in"
                 f" {source.path}; add its original there, or remove it"

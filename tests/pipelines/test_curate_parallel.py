@@ -143,6 +143,13 @@ class TestFiles:
         message = mistake(read, tmp_path / "en", tmp_path / "es")
         assert f"{tmp_path}/es/b.txt is the translation of nothing" in message
 
+    def test_hidden_files_need_no_original(self, write, tmp_path):
+        write(b"one\n", b"uno\n", "{}/a.txt")
+        (tmp_path / "es" / ".git").mkdir()
+        for name in (".git/b.txt", ".c.txt"):
+            (tmp_path / "es" / name).write_text("x")
+        assert len(read(tmp_path / "en", tmp_path / "es")) == 1
+
     def test_a_missing_target_is_named(self, write, tmp_path):
         path, _ = write(b"", b"")
         assert "has no translation" in mistake(read, path, tmp_path / "nowhere")
