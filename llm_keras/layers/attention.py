@@ -139,7 +139,8 @@ class Attention(keras.layers.Layer):
         Args:
             x: float [B * T, D], the rows of one sequence after those of the other.
             context: `slots`, int32 [B, T], the place in its row's cache that each position is
-                written to; perhaps `cos` and `sin`, [B * T, 1, H]; and one of two masks:
+                written to, and `rows`, int32 [B * T, 1], the same place in the cache of all rows,
+                one after the other; perhaps `cos` and `sin`, [B * T, 1, H]; and one of two masks:
                 `cache_mask`, additive float32 [B, N or 1, T, S], or `mask` [B or 1, N or 1, T, T],
                 which promises that the cache is empty, so that the rows of `x` are all there is to
                 attend to.
@@ -151,7 +152,7 @@ class Attention(keras.layers.Layer):
         query = self._turn(self._queries(x), context)
         key, value = self._keys_and_values(x)
         key = self._turn(key, context)
-        cache = _write(cache[0], context["slots"], key), _write(cache[1], context["slots"], value)
+        cache = _write(cache[0], context["rows"], key), _write(cache[1], context["rows"], value)
         if "mask" in context:
             outer = sizes(context["slots"])
             query, key, value = (
@@ -232,10 +233,9 @@ class Attention(keras.layers.Layer):
         return tf.reshape(x, [*outer, heads, self.head_dim])
 
 
-def _write(cache: tf.Tensor, slots: tf.Tensor, heads: tf.Tensor) -> tf.Tensor:
-    """The cache [B, S, K * H] with `heads` [B * T, K, H] at `slots` [B, T] of its rows."""
-    batch, room, width = sizes(cache)
-    rows = tf.reshape(slots + tf.range(batch)[:, None] * room, [-1, 1])
+def _write(cache: tf.Tensor, rows: tf.Tensor, heads: tf.Tensor) -> tf.Tensor:
+    """The cache [B, S, K * H], as B * S rows, with `heads` [B * T, K, H] at `rows` [B * T, 1]."""
+    width = cache.shape[-1]
     flat = tf.reshape(cache, [-1, width])
     flat = tf.tensor_scatter_nd_update(flat, rows, tf.reshape(heads, [-1, width]))
-    return tf.reshape(flat, [batch, room, width])
+    return tf.reshape(flat, tf.shape(cache))

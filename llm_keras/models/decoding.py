@@ -22,7 +22,7 @@ class Place(NamedTuple):
 
     Attributes:
         positions: int32 [B, T], in the row's text.
-        context: For `Attention.decode`: `slots`, and `mask` or `cache_mask`.
+        context: For `Attention.decode`: `slots`, `rows`, and `mask` or `cache_mask`.
     """
 
     positions: tf.Tensor
@@ -51,7 +51,9 @@ def decode_context(
     batch, length = sizes(tokens)
     starts = tf.broadcast_to(tf.convert_to_tensor(start, tf.int32), [batch])
     slots = starts[:, None] + tf.range(length)  # [B, T]
-    context = {"slots": slots}
+    # The same places in the slots of all rows, one after the other; made once for all blocks.
+    rows = tf.reshape(slots + tf.range(batch)[:, None] * room, [-1, 1])
+    context = {"slots": slots, "rows": rows}
     is_empty = isinstance(start, int) and start == 0
     queries = tf.range(length)[None] if is_empty else slots
     keys = tf.range(length if is_empty else room)[None]
