@@ -47,7 +47,8 @@ class StepMetrics(StepCallback):
 
     `tokens` are predictions of the step, and `tokens_per_second` is its own speed, without
     validation and saving. A process's first step is slow, because it traces the graph; the mean
-    speed that is shown leaves it out.
+    speed that is shown leaves it out. With experts a line has `router_loss` and `dropped_fraction`
+    too.
 
     Args:
         lines: metrics.jsonl.
