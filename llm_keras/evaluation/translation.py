@@ -19,7 +19,7 @@ from llm_keras.tokenizers import Tokenizer
 #: Most training pairs that the translation memory knows; the first ones, which are a sample.
 MEMORY_PAIRS = 200_000
 #: Pairs of each subset that are shown, and most of all.
-SAMPLES_OF_SUBSET, SAMPLES = 4, 12
+SAMPLES_OF_SUBSET, SAMPLES = 2, 12
 
 
 def evaluate_translation(given: Given) -> dict[str, Any]:

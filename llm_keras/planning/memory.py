@@ -14,6 +14,9 @@ from llm_keras.planning.weights import Weights, weights
 FLOAT32_BYTES = 4
 #: Most numbers of logits that are held at once; see `training.losses`.
 LOGITS_PER_BLOCK = 2**23
+#: Least and most queries that attention takes at once, and the longest row that keeps its
+#: probabilities; as `layers.attention_core`, which this package cannot import.
+BLOCKS, KEPT_LENGTH = (128, 512), 1024
 #: Parts whose matrices Muon updates; the others are AdamW's.
 MUON_PARTS = ("attention", "cross_attention", "feed_forward")
 
@@ -80,7 +83,8 @@ def activation_bytes(run: config.Run) -> int:
     attention (queries, keys, values, what attention gives) and the wide layer: ``w F``, w = 4 for
     a gated activation, 2 otherwise, for each of the k experts that see it. Attention keeps its
     probabilities, N S in float32, S being the keys a query sees: T, or on average about half of it
-    with `attention_block_length`, which keeps the pieces of keys and values instead.
+    where queries are taken in blocks, which keep their pieces of keys and values instead. Rows
+    longer than `KEPT_LENGTH` keep neither.
     With `rematerialization: block`, ``2 D`` for each norm are left of a block, and one block at a
     time is whole.
 
@@ -127,13 +131,22 @@ def _attention_bytes(run: config.Run, *, causal: bool) -> int:
     shared = model.key_value_heads * model.head_size
     computed = 2 * model.num_query_heads * model.head_size + 2 * shared
     seen: float = length
-    if model.attention_block_length and causal:
-        blocks = length / model.attention_block_length
+    block = attention_block(model, length)
+    if length > KEPT_LENGTH:
+        seen = 0
+    elif block < length and causal:
+        blocks = length / block
         seen = length * (blocks + 1) / (2 * blocks)
         computed += round((blocks + 1) * shared)
     number = _number_bytes(run)
     probability = FLOAT32_BYTES + (2 if number == 2 else 0)  # softmax is float32, its product not
     return computed * number + round(model.num_query_heads * seen) * probability
+
+
+def attention_block(model: config.Model, length: int) -> int:
+    """Queries of a row that causal attention takes at once; see `layers.attention_core`."""
+    least, most = BLOCKS
+    return min(model.attention_block_length or min(max(length // 4, least), most), length)
 
 
 def _number_bytes(run: config.Run) -> int:

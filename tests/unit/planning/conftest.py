@@ -13,7 +13,7 @@ def make_run(tmp_path):
     (tmp_path / "texts" / "inner").mkdir()
     (tmp_path / "texts" / "inner" / "two.txt").write_bytes(b"x" * 3_000)
 
-    def make(model=None, training=None, corpus=None):
+    def make(model=None, training=None, corpus=None, records=None):
         source = {"name": "texts", "kind": "text", "path": str(tmp_path / "texts")}
         shape = {"num_layers": 2, "hidden_dim": 16, "intermediate_dim": 24, "num_query_heads": 4}
         steps = {"total_steps": 100, "global_batch_size": 8, "schedule": {"warmup_steps": 10}}
@@ -21,7 +21,7 @@ def make_run(tmp_path):
             {
                 "corpus": {"sources": [source], "validation_fraction": 0.25, **(corpus or {})},
                 "tokenizer": {"vocabulary_size": 400},
-                "records": {"sequence_length": 32},
+                "records": {"sequence_length": 32} | (records or {}),
                 "model": shape | (model or {}),
                 "training": steps | (training or {}),
             }

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from llm_keras import planning
+from llm_keras.planning import memory
 from llm_keras.planning.compute import flops_per_token, recomputed_flops_per_token
 from llm_keras.planning.memory import activation_bytes, training_bytes
 from llm_keras.run_folder import RunFolder
@@ -147,6 +148,24 @@ def test_activations_shrink_as_they_should(make_run):
     assert activation_bytes(four) == 2 * activation_bytes(one)
     recomputing = make_run({"num_layers": 4}, {"rematerialization": "block"})
     assert activation_bytes(recomputing) < activation_bytes(four) / 2
+
+
+def test_attention_is_planned_as_it_is_computed(make_run):
+    """Blocks of the same length as the attention core's; a long row keeps no probabilities."""
+    from llm_keras.layers import attention_core
+
+    shape = make_run().model
+    assert (memory.BLOCKS, memory.KEPT_LENGTH) == (
+        attention_core.BLOCKS,
+        attention_core.KEPT_LENGTH,
+    )
+    for length in (64, 256, 1024, 4096):
+        chosen = attention_core.choose_block(length, causal=True, window=None)
+        assert memory.attention_block(shape, length) == (chosen or length)
+    long, longer = (
+        activation_bytes(make_run(records={"sequence_length": length})) for length in (2048, 4096)
+    )
+    assert longer == 2 * long
 
 
 def test_lines_are_for_people(make_run):
