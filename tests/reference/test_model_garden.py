@@ -26,8 +26,8 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(
     scope="module",
-    params=[("pre", "plain", "-1"), ("post", "plain", "-3.5"), ("pre", "biases", "-1")],
-    ids=lambda param: "-".join(param[:2]),
+    params=[("pre", "plain"), ("post", "plain"), ("pre", "biases")],
+    ids="-".join,
 )
 def garden(request, tmp_path_factory):
     """A checkpoint of Garden, what it computed, and our model with its weights."""
@@ -76,4 +76,4 @@ def test_beam_search(garden):
         )
     # Garden leaves the length penalty out for what did not end.
     np.testing.assert_allclose(found.scores.numpy()[ended, 0], expected["scores"][ended], rtol=1e-4)
-    assert any(ended)
+    assert sum(ended) > 3
