@@ -25,10 +25,12 @@ class Merges(tf.Module):
 
     In each turn every word joins all places of its own first pair. That is the same as one place
     after the other, since what is made in a turn goes on only with later pairs (`byte_pairs`
-    checks that). A word has as many turns as it has different pairs to join.
+    checks that). In a long word, so does every pair that is the first among its neighbours as far
+    as the longest piece reaches: whatever could take one of its symbols away would be a piece that
+    holds an earlier pair, and there is none so near.
 
     Two bytes that stand beside each other in no piece can never be joined, so a word is cut there
-    first: the longest part decides about the number of turns.
+    first.
 
     Args:
         tables: Bytes and merges.
@@ -49,6 +51,7 @@ class Merges(tf.Module):
         self._joined = tf.constant([joined for _, _, joined in tables.merges], tf.int32)
         self._byte_ids = tf.constant(tables.byte_ids, tf.int32)
         neighbours = {pair for _, _, joined in tables.merges for pair in _pairs(spelt[joined])}
+        self._reach = max([1, *(len(spelt[joined]) for _, _, joined in tables.merges)])
         self._may_meet = tf.constant([pair in neighbours for pair in range(256 * 256)])
 
     def __call__(self, words: Tensor) -> tf.RaggedTensor:
@@ -72,7 +75,8 @@ class Merges(tf.Module):
 
         def turn(ids: Tensor, part: Tensor, rank: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             first = tf.gather(tf.math.segment_min(rank, part), part)  # [N], of the symbol's part
-            chosen = _without_overlap((rank == first) & (rank < NEVER))
+            near = _least(rank, self._reach)
+            chosen = _without_overlap(rank, ((rank == first) | (rank == near)) & (rank < NEVER))
             joined = tf.gather(self._joined, tf.where(chosen, rank, 0))
             kept = ~tf.concat([[False], chosen[:-1]], axis=0)
             ids = tf.boolean_mask(tf.where(chosen, joined, ids), kept)
@@ -96,14 +100,25 @@ class Merges(tf.Module):
         return tf.concat([rank, tf.fill([tf.minimum(tf.size(ids), 1)], NEVER)], axis=0)
 
 
-def _without_overlap(chosen: Tensor) -> Tensor:
-    """Every second place of each run, from the left: in `aaa` the first two are joined."""
-    number = tf.range(tf.size(chosen))
-    begins = chosen & ~tf.concat([[False], chosen[:-1]], axis=0)
-    run = tf.cumsum(tf.cast(begins, tf.int32))
-    # Before the first run there is nothing to look up; any place will do.
-    first = tf.gather(tf.concat([[0], tf.boolean_mask(number, begins)], axis=0), run)
-    return chosen & ((number - first) % 2 == 0)
+def _least(rank: Tensor, reach: int) -> Tensor:
+    """The least rank of the pairs up to `reach` places away on both sides, int32 [N]."""
+    least, span = tf.pad(rank, [[reach, reach]], constant_values=NEVER), 1
+    while span < 2 * reach + 1:
+        step = min(span, 2 * reach + 1 - span)
+        least, span = tf.minimum(least[:-step], least[step:]), span + step
+    return least
+
+
+def _without_overlap(rank: Tensor, chosen: Tensor) -> Tensor:
+    """Every second place of each run of one pair, from the left: in `aaa` the first two are joined.
+
+    A run whose beginning is not chosen waits, or it would be counted from its middle.
+    """
+    number = tf.range(tf.size(rank))
+    begins = tf.concat([[True], rank[1:] != rank[:-1]], axis=0)
+    run = tf.cumsum(tf.cast(begins, tf.int32)) - 1
+    first = tf.gather(tf.boolean_mask(number, begins), run)
+    return chosen & tf.gather(chosen, first) & ((number - first) % 2 == 0)
 
 
 def _pairs(piece: bytes) -> set[int]:

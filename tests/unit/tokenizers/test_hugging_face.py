@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import random
 
 import pytest
 import tensorflow as tf
@@ -92,6 +93,16 @@ def test_pairs_overlap_from_the_left():
     cc = 256 + MERGES.index("c c")
     expected = [[cc, cc, ord("c")], [cc] * 20_000, [cc, ord("c")]]
     assert both(named(), ["c" * 5, "c" * 40_000, "ccc"]) == expected
+
+
+def test_a_long_word_is_joined_at_many_places_at_once():
+    """Random letters have thousands of different pairs: a turn for each would take minutes."""
+    rng = random.Random(0)
+    words = [
+        "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=size)) for size in (20, 2_000, 20_000)
+    ]
+    words += ["".join(rng.choices(["a", "b", "aaaa", "the", "ing"], k=5_000)) for _ in range(3)]
+    both(tokenizer_files.gpt2(), words)
 
 
 def test_an_added_token_is_one_id_wherever_it_stands():
