@@ -52,7 +52,7 @@ def _curated(folder: RunFolder) -> str:
 def _tokenizer(folder: RunFolder) -> str:
     about = read_json(folder.tokenizer_about)
     if about is None:
-        return ""
+        return "imported" if folder.tokenizer_model.exists() else ""
     settings = about["settings"]
     return (
         f"{settings['kind']}, {number(settings['vocabulary_size'])} pieces,"
