@@ -32,9 +32,10 @@ class InGraphSentencePiece(tf.Module):
         Returns:
             Ragged int32 [B, None], without bos and eos.
         """
+        texts = cutting.clean(texts)
         if not self._patterns:
             return self._tokenizer.tokenize(texts)
-        parts = cutting.whole(cutting.clean(texts))
+        parts = cutting.whole(texts)
         for pattern in self._patterns:
             parts = cutting.around(parts, pattern)
         return parts.with_values(self._tokenizer.tokenize(parts.flat_values)).merge_dims(1, 2)
