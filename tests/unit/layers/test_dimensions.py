@@ -26,8 +26,11 @@ def test_every_variable_of_a_model_names_its_dimensions(changes):
     model = models.build_model(shape, vocabulary_size=100, sequence_length=16)
     sizes = {"vocabulary": 100, "positions": 16, "hidden": 24, "feed_forward": 40}
     sizes |= {"query_heads": 32, "key_value_heads": 16, "heads": 4, "head": 8}
-    sizes |= {"buckets": 32, "token_types": 2, "experts": 3}
+    sizes |= {"buckets": 32, "token_types": 2, "experts": 3, "rank": 5}
     assert set(sizes) == DIMENSIONS
+    block = (model.encoder_blocks if hasattr(model, "encoder_blocks") else model.blocks)[0]
+    block.attention.query.enable_lora(rank=5, alpha=1.0)
+    assert any("rank" in dimensions_of(variable) for variable in model.weights)
     for variable in model.weights:
         named = [sizes[name] for name in dimensions_of(variable)]
         assert named == list(variable.shape), variable.path
