@@ -141,7 +141,7 @@ def test_answers_in_a_process_with_only_tensorflow_and_tf_text(tokenizer, tmp_pa
 #: A run file of each kind that is not the default; small enough to be made with random weights.
 RUN = """
 corpus: {{sources: []}}
-tokenizer: {{vocabulary_size: 512}}
+tokenizer: {{vocabulary_size: 512, user_symbols: [<mask>]}}
 records: {{sequence_length: 24}}
 model:
   {{kind: {kind}, num_layers: 1, hidden_dim: 32, intermediate_dim: 64, num_query_heads: 4,
