@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from llm_keras import config, layers
+from llm_keras.layers.normalization import normalization
 
 #: Position layers that add to the scores of attention; the others change embeddings, queries, keys.
 SCORE_POSITIONS = (layers.AlibiPositions, layers.RelativePositions)
@@ -50,9 +51,8 @@ def positions(
 
 def norm(settings: config.Model, name: str, **common: Any) -> keras.layers.Layer:
     """A normalization of the model's kind."""
-    kinds = {"rms_norm": layers.RMSNorm, "layer_norm": layers.LayerNorm}
-    return kinds[settings.normalization](
-        epsilon=settings.normalization_epsilon, name=name, **common
+    return normalization(
+        settings.normalization, settings.normalization_epsilon, name=name, **common
     )
 
 
