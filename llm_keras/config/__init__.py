@@ -16,6 +16,7 @@ from llm_keras.config.corpus import (
     Source,
     Tokenizer,
 )
+from llm_keras.config.divergence import Divergence
 from llm_keras.config.model import GATED_ACTIVATIONS, Experts, Model, RopeScaling
 from llm_keras.config.run import Run
 from llm_keras.config.training import (
@@ -33,6 +34,7 @@ __all__ = [
     "GATED_ACTIVATIONS",
     "RESERVED_PIECES",
     "Corpus",
+    "Divergence",
     "Evaluation",
     "Experts",
     "Generation",

@@ -15,6 +15,7 @@ from llm_keras.config.base import (
     PositiveInt,
     Rate,
 )
+from llm_keras.config.divergence import Divergence
 
 
 class Optimizer(Config):
@@ -89,10 +90,39 @@ class Lora(Config):
 
 
 class Parallelism(Config):
-    """How a step is spread over devices."""
+    """How a step is spread over devices: their number is the product of the three degrees."""
 
-    strategy: Literal["mirrored"] = "mirrored"
-    data: PositiveInt = Field(1, description="Replicas, each with its part of the batch.")
+    strategy: Literal["mirrored", "multi_worker", "dtensor", "pipeline", "layers"] = Field(
+        "mirrored",
+        description="mirrored: replicas in this process; multi_worker: over processes that"
+        " `llm-keras launch` or TF_CONFIG names; dtensor: matrices in pieces on a mesh; pipeline:"
+        " stages that work on micro-batches at once; layers: stages one after the other.",
+    )
+    data: PositiveInt = Field(1, description="Parts of every batch.")
+    model: PositiveInt = Field(1, description="Pieces of heads, wide layers and vocabulary.")
+    stage: PositiveInt = Field(1, description="Groups of blocks that follow each other.")
+    shard_weights: Literal["none", "slots", "all"] = Field(
+        "none",
+        description="What is cut over `data` besides: the optimizer's slots (ZeRO-1), or weights,"
+        " gradients and slots (ZeRO-3, FSDP).",
+    )
+    schedule: Literal["1f1b", "gpipe"] = Field(
+        "1f1b", description="Order of a pipeline's micro-batches."
+    )
+    split_cpu: PositiveInt = Field(
+        1, description="Shows the CPU as so many devices, to try parallelism without GPUs."
+    )
+
+    @property
+    def devices(self) -> int:
+        """How many there must be."""
+        return self.data * self.model * self.stage
+
+    @property
+    def product(self) -> str:
+        """That number with its factors, for messages."""
+        factors = f"data {self.data} x model {self.model} x stage {self.stage}"
+        return f"{factors} = {self.devices}"
 
 
 class Training(Config):
@@ -125,7 +155,14 @@ class Training(Config):
     validate_every_steps: PositiveInt = 200
     validation_rows: PositiveInt = Field(256, description="Most rows of one validation.")
     checkpoint_every_steps: PositiveInt = 200
-    keep_checkpoints: PositiveInt = 2
+    keep_checkpoints: PositiveInt = Field(2, description="The newest; the other two add to them.")
+    keep_every_steps: PositiveInt | None = Field(
+        None, description="Checkpoints of multiples of it are kept for ever; null: none."
+    )
+    keep_best: NonNegativeInt = Field(
+        0, description="How many with the lowest validation loss; they are also saved at once."
+    )
+    divergence: Divergence = Divergence()
 
     @model_validator(mode="after")
     def _batch_divides(self) -> Training:

@@ -94,7 +94,13 @@ def _pair_batches(
 
 
 def validation_batches(
-    store: RecordStore, batch_size: int, max_rows: int | None = None, multiple_of: int = 1
+    store: RecordStore,
+    batch_size: int,
+    max_rows: int | None = None,
+    *,
+    part: int = 0,
+    parts: int = 1,
+    multiple_of: int = 1,
 ) -> tf.data.Dataset:
     """Held-out rows, each once, always the same and in the same order.
 
@@ -104,6 +110,8 @@ def validation_batches(
             no targets, so that all batches have one shape. Of pairs that of the longest bucket;
             all batches of a bucket have one shape.
         max_rows: At most so many, evenly spread over the split; None reads all.
+        part: Which part of every batch this worker reads, in [0, parts).
+        parts: Workers that share a batch; B must be a multiple.
         multiple_of: What B of shorter pairs is a multiple of.
 
     Returns:
@@ -128,9 +136,12 @@ def validation_batches(
             name: np.pad(column, [padding, (0, 0)], "edge" if "source" in name else "constant")
             for name, column in store.rows(rows).items()
         }
-        return {**columns, "rows": np.pad(rows, padding, constant_values=-1)}
+        columns["rows"] = np.pad(rows, padding, constant_values=-1)
+        mine = slice(part * size // parts, (part + 1) * size // parts)
+        return {name: column[mine] for name, column in columns.items()}
 
-    return _dataset(tf.data.Dataset.range(len(groups)), read, store, None if pairs else batch_size)
+    known = None if pairs else batch_size // parts
+    return _dataset(tf.data.Dataset.range(len(groups)), read, store, known)
 
 
 @contextmanager

@@ -4,33 +4,67 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from llm_keras import config
-from llm_keras.errors import UserError
-from llm_keras.parallel import devices
+from llm_keras.parallel.engine import Batch, Engine, Learner, Logs, Step
 
 
-def from_config(settings: config.Parallelism) -> tf.distribute.Strategy:
-    """The distribution strategy of a run; the model is built and trained under its scope.
+class Replicated(Engine):
+    """The replicas of a `tf.distribute` strategy.
 
-    One replica needs no strategy but TensorFlow's default. Several share the first devices.
-
-    Raises:
-        UserError: More devices are asked for than there are.
+    Args:
+        strategy: Default: the one in scope, which without a scope is one device.
     """
-    visible = devices.visible()
-    if settings.data > len(visible):
-        raise UserError(
-            f"training.parallelism.data: {settings.data} devices are asked for, but"
-            f" {len(visible)} {'is' if len(visible) == 1 else 'are'} visible"
-            f" ({', '.join(visible)}); lower it to {len(visible)}"
-        )
-    if settings.data == 1:
-        return tf.distribute.get_strategy()
-    return _mirrored(tuple(visible[: settings.data]))
+
+    def __init__(self, strategy: tf.distribute.Strategy | None = None) -> None:
+        self.strategy = strategy or tf.distribute.get_strategy()
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """The strategy's."""
+        return self.strategy.scope()
+
+    def place_optimizer(
+        self, optimizer: keras.Optimizer, variables: Sequence[keras.Variable]
+    ) -> None:
+        """Slots are mirrored like their variables."""
+        with self.scope():
+            super().place_optimizer(optimizer, variables)
+        take_reduced_gradients(optimizer)
+
+    def spread(self, step: Step) -> Step:
+        """Every replica takes the step with its part of the batch; all know the same logs."""
+
+        def all_replicas(batch: Batch) -> Logs:
+            logs = self.strategy.run(step, args=(batch,))
+            return {key: self.strategy.experimental_local_results(logs[key])[0] for key in logs}
+
+        return all_replicas
+
+    def sums(self, learner: Learner, batch: Batch, micro_batches: int) -> Any:
+        """The replicas' sums are added once, after all micro-batches."""
+        sums = learner.accumulate(batch, micro_batches)
+        return tf.nest.pack_sequence_as(sums, self.sum(tf.nest.flatten(sums)))
+
+    def sum(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Sums each tensor over the replicas; every replica gets the sums."""
+        context = tf.distribute.get_replica_context()
+        if context.num_replicas_in_sync == 1:
+            return list(tensors)
+        return list(context.all_reduce(tf.distribute.ReduceOp.SUM, list(tensors)))
+
+    def first_row(self, rows: tf.Tensor) -> tf.Tensor | int:
+        """Replicas have as many rows each, in their order."""
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return replica * tf.shape(rows)[0]
+
+
+def mirrored(names: Sequence[str]) -> Replicated:
+    """Replicas on devices of this process."""
+    return Replicated(_mirrored(tuple(names)))
 
 
 @functools.cache
@@ -43,14 +77,6 @@ def _mirrored(names: tuple[str, ...]) -> tf.distribute.Strategy:
     on_cpu = all("CPU" in name for name in names)
     reduction = tf.distribute.ReductionToOneDevice() if on_cpu else None
     return tf.distribute.MirroredStrategy(list(names), cross_device_ops=reduction)
-
-
-def sum_over_replicas(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """Sums each tensor over the replicas; every replica gets the sums. In replica context only."""
-    context = tf.distribute.get_replica_context()
-    if context.num_replicas_in_sync == 1:
-        return list(tensors)
-    return list(context.all_reduce(tf.distribute.ReduceOp.SUM, list(tensors)))
 
 
 def take_reduced_gradients(optimizer: keras.Optimizer) -> None:

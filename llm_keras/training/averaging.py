@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import keras
 import tensorflow as tf
 
+from llm_keras.parallel.engine import Engine
+
 
 class WeightAverage:
     """Exponential moving average of variables.
@@ -57,13 +59,13 @@ class WeightAverage:
             average.assign(mean + (1.0 - decay) * (tf.convert_to_tensor(variable) - mean))
 
     @contextmanager
-    def in_place(self) -> Iterator[None]:
+    def in_place(self, engine: Engine) -> Iterator[None]:
         """Puts the averages into the variables, and afterwards every bit of the weights back."""
-        weights = [variable.value.numpy() for variable in self.variables]
+        weights = [engine.value(variable) for variable in self.variables]
         for variable, average in zip(self.variables, self.averages, strict=True):
-            variable.assign(average.value.numpy())
+            engine.assign(variable, engine.value(average))
         try:
             yield
         finally:
             for variable, weight in zip(self.variables, weights, strict=True):
-                variable.assign(weight)
+                engine.assign(variable, weight)

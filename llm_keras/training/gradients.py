@@ -38,89 +38,96 @@ class Sums(NamedTuple):
     routed: tf.Tensor
 
 
-def accumulate(
-    network: Any, objective: Objective, loss: TokenLoss, batch: Batch, micro_batches: int
-) -> Sums:
-    """Sums over a batch, a micro-batch at a time.
+class Learner(NamedTuple):
+    """What a gradient is made of, whatever devices it is made on.
 
-    Args:
+    Attributes:
         network: One of `models`.
         objective: What it must predict.
         loss: Loss of a token.
-        batch: See `objectives`, and `key` int32 [B, 2].
-        micro_batches: Equal parts of the batch; B must be a multiple.
     """
-    if micro_batches == 1:
-        return differentiate(network, objective, loss, batch)
-    parts = {
-        name: tf.reshape(value, [micro_batches, -1, *value.shape[1:]])
-        for name, value in batch.items()
-    }
 
-    def add_part(index: tf.Tensor, sums: Sums) -> tuple[tf.Tensor, Sums]:
-        part = {name: value[index] for name, value in parts.items()}
-        more = differentiate(network, objective, loss, part)
-        return index + 1, tf.nest.map_structure(tf.add, sums, more)
+    network: Any
+    objective: Objective
+    loss: TokenLoss
 
-    zeros = [tf.zeros(variable.shape, variable.dtype) for variable in network.trainable_variables]
-    _, sums = tf.while_loop(
-        lambda index, _: index < micro_batches,
-        add_part,
-        (0, Sums(zeros, *[tf.constant(0.0)] * 5)),
-        parallel_iterations=1,  # The point is to hold one micro-batch at a time.
-    )
-    return sums
+    def accumulate(self, batch: Batch, micro_batches: int) -> Sums:
+        """Sums over a batch, a micro-batch at a time.
 
+        Args:
+            batch: See `objectives`, and `key` int32 [B, 2].
+            micro_batches: Equal parts of the batch; B must be a multiple.
+        """
+        if micro_batches == 1:
+            return self.differentiate(batch)
+        parts = {
+            name: tf.reshape(value, [micro_batches, -1, *value.shape[1:]])
+            for name, value in batch.items()
+        }
 
-def differentiate(network: Any, objective: Objective, loss: TokenLoss, batch: Batch) -> Sums:
-    """Sums over one micro-batch.
+        def add_part(index: tf.Tensor, sums: Sums) -> tuple[tf.Tensor, Sums]:
+            more = self.differentiate({name: value[index] for name, value in parts.items()})
+            return index + 1, tf.nest.map_structure(tf.add, sums, more)
 
-    The network is differentiated in two pieces: its last step, from hidden states to the loss,
-    block by block while the logits are made, and the rest from there.
+        variables = self.network.trainable_variables
+        zeros = [tf.zeros(variable.shape, variable.dtype) for variable in variables]
+        _, sums = tf.while_loop(
+            lambda index, _: index < micro_batches,
+            add_part,
+            (0, Sums(zeros, *[tf.constant(0.0)] * 5)),
+            parallel_iterations=1,  # The point is to hold one micro-batch at a time.
+        )
+        return sums
 
-    Raises:
-        ValueError: The loss does not depend on some trainable variable.
-    """
-    examples = objective.examples(batch)
-    head = _head(network)
-    variables = network.trainable_variables
-    values = [variable.value for variable in variables]
-    by_router = _router_weights(network, objective)
-    with tf.GradientTape() as tape:
-        hidden, router = network.forward(examples.inputs, dropout_key=batch["key"])
-        hidden = examples.predicting(hidden)
-    total, by_hidden, by_head = loss_sum_and_gradients(
-        loss, head, hidden, examples.targets, examples.weights
-    )
-    outputs, by_outputs = [hidden], [by_hidden]
-    if by_router is not None:
-        outputs, by_outputs = [hidden, router], [by_hidden, by_router]
-    gradients = tape.gradient(outputs, values, output_gradients=by_outputs)
+    def differentiate(self, batch: Batch) -> Sums:
+        """Sums over one micro-batch.
 
-    places = {id(value): place for place, value in enumerate(values)}
-    for value, gradient in zip(head.variables, by_head, strict=True):
-        place = places[id(value)]  # A tied embedding has both a first and a last step.
-        first = gradients[place]
-        gradients[place] = gradient if first is None else first + gradient
-    unused = [v.path for v, g in zip(variables, gradients, strict=True) if g is None]
-    if unused:
-        raise ValueError(f"the loss does not depend on {', '.join(unused)}; freeze or drop them")
-    # Dense, because a sum over tokens in a fixed order is the same on every run.
-    dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
-    router_loss = tf.constant(0.0) if by_router is None else tf.tensordot(router, by_router, 1)
-    return Sums(
-        dense, total, router_loss, tf.reduce_sum(examples.weights), router[2], examples.routed
-    )
+        The network is differentiated in two pieces: its last step, from hidden states to the loss,
+        block by block while the logits are made, and the rest from there.
 
+        Raises:
+            ValueError: The loss does not depend on some trainable variable.
+        """
+        examples = self.objective.examples(batch)
+        head = _head(self.network)
+        variables = self.network.trainable_variables
+        values = [variable.value for variable in variables]
+        by_router = _router_weights(self.network, self.objective)
+        with tf.GradientTape() as tape:
+            hidden, router = self.network.forward(examples.inputs, dropout_key=batch["key"])
+            hidden = examples.predicting(hidden)
+        total, by_hidden, by_head = loss_sum_and_gradients(
+            self.loss, head, hidden, examples.targets, examples.weights
+        )
+        outputs, by_outputs = [hidden], [by_hidden]
+        if by_router is not None:
+            outputs, by_outputs = [hidden, router], [by_hidden, by_router]
+        gradients = tape.gradient(outputs, values, output_gradients=by_outputs)
 
-def cross_entropy_sum(
-    network: Any, objective: Objective, batch: Batch
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Sum of the cross-entropies of a batch and the number of predictions, float32 scalars."""
-    examples = objective.examples(batch)
-    hidden = examples.predicting(network.hidden_states(examples.inputs))
-    total = loss_sum(TokenLoss(), _head(network), hidden, examples.targets, examples.weights)
-    return total, tf.reduce_sum(examples.weights)
+        places = {id(value): place for place, value in enumerate(values)}
+        for value, gradient in zip(head.variables, by_head, strict=True):
+            place = places[id(value)]  # A tied embedding has both a first and a last step.
+            first = gradients[place]
+            gradients[place] = gradient if first is None else first + gradient
+        unused = [v.path for v, g in zip(variables, gradients, strict=True) if g is None]
+        if unused:
+            raise ValueError(
+                f"the loss does not depend on {', '.join(unused)}; freeze or drop them"
+            )
+        # Dense, because a sum over tokens in a fixed order is the same on every run.
+        dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        router_loss = tf.constant(0.0) if by_router is None else tf.tensordot(router, by_router, 1)
+        tokens = tf.reduce_sum(examples.weights)
+        return Sums(dense, total, router_loss, tokens, router[2], examples.routed)
+
+    def cross_entropy(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+        """Sum of the cross-entropies of a batch and the number of predictions, float32 scalars."""
+        examples = self.objective.examples(batch)
+        hidden = examples.predicting(self.network.hidden_states(examples.inputs))
+        total = loss_sum(
+            TokenLoss(), _head(self.network), hidden, examples.targets, examples.weights
+        )
+        return total, tf.reduce_sum(examples.weights)
 
 
 def _head(network: Any) -> Head:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 from llm_keras import config, console, models, tokenizers
@@ -9,7 +11,8 @@ from llm_keras.data import input_pipeline
 from llm_keras.data.records import RecordStore
 from llm_keras.errors import DivergedError, InterruptedRunError, UserError
 from llm_keras.models.masking import Masking
-from llm_keras.parallel import devices, rematerialization, replicated
+from llm_keras.parallel import devices, engines, rematerialization
+from llm_keras.parallel.engine import Engine
 from llm_keras.run_folder import RunFolder
 from llm_keras.training import (
     checkpoint_files,
@@ -47,7 +50,9 @@ def train(run: config.Run, folder: RunFolder) -> None:
     with lock.only_one(folder.training_lock):
         checkpoint_files.clean(folder.checkpoints)
         threads = devices.pin_threads()  # before TensorFlow makes its devices
-        strategy = replicated.from_config(run.training.parallelism)
+        if run.training.parallelism.split_cpu > 1:
+            devices.split_cpu(run.training.parallelism.split_cpu)
+        engine = engines.from_config(run.training.parallelism)
         stores = _open_corpus(run, folder)
         facts = resume.facts(run, stores[0].manifest, threads)
         checkpoint = checkpoints.latest(folder.checkpoints)
@@ -55,8 +60,8 @@ def train(run: config.Run, folder: RunFolder) -> None:
         if checkpoint is not None and checkpoint.step == run.training.total_steps:
             console.say(f"train: all {checkpoint.step} steps are done already")
             return
-        with strategy.scope(), stopping.on_signals() as stop:
-            trainer = _trainer(run, folder)
+        with engine.scope(), stopping.on_signals() as stop:
+            trainer = _trainer(run, folder, engine)
             if checkpoint is not None:
                 _restore(checkpoint, trainer, folder)
             _fit(run, folder, trainer, stores, facts, stop)
@@ -104,8 +109,8 @@ def _check(checkpoint: Checkpoint | None, run: config.Run, facts: Facts) -> None
         resume.check(checkpoint.manifest, facts, checkpoint.path)
 
 
-def _trainer(run: config.Run, folder: RunFolder) -> Trainer:
-    """The network with its optimizer; under the strategy's scope."""
+def _trainer(run: config.Run, folder: RunFolder, engine: Engine) -> Trainer:
+    """The network with its optimizer; under the engine's scope."""
     settings = run.training
     network = models.build(run)
     if settings.lora is not None:
@@ -120,6 +125,7 @@ def _trainer(run: config.Run, folder: RunFolder) -> Trainer:
         z_loss=settings.z_loss,
         masking=_masking(run, folder) if run.model.kind == "masked_lm" else None,
         ema_decay=settings.ema_decay,
+        engine=engine,
     )
     trainer.compile(
         optimizers.build(settings, network.trainable_variables, run.model.width_multiplier)
@@ -167,7 +173,7 @@ def _fit(
         console.progress("train", settings.total_steps, initial=start, unit="steps") as progress,
         input_pipeline.reader_errors(*stores),
     ):
-        batches, held_out = _datasets(run, stores, start)
+        batches, held_out = _datasets(run, stores, start, trainer.engine)
         saving = Checkpoints(folder.checkpoints, settings, facts, metrics, stop)
         callbacks = [
             StepMetrics(metrics, progress),
@@ -195,25 +201,32 @@ def _fit(
         )
 
 
-def _datasets(
-    run: config.Run, stores: Stores, start: int
-) -> tuple[tf.data.Dataset, tf.data.Dataset]:
+def _datasets(run: config.Run, stores: Stores, start: int, engine: Engine) -> tuple[Any, Any]:
     """Batches from step `start` on without end, and the held-out rows."""
     settings = run.training
-    batches = input_pipeline.batches(
-        stores[0],
-        global_batch_size=settings.global_batch_size,
-        seed=run.seed,
-        start_step=start,  # a seek, not a skip
-        multiple_of=resume.batch_multiple(settings),
-    )
-    held_out = input_pipeline.validation_batches(
-        stores[1],
-        settings.global_batch_size // settings.gradient_accumulation_steps,
-        settings.validation_rows,
-        multiple_of=settings.parallelism.data,
-    )
-    return batches, held_out
+
+    def batches(part: int, parts: int) -> tf.data.Dataset:
+        return input_pipeline.batches(
+            stores[0],
+            global_batch_size=settings.global_batch_size,
+            seed=run.seed,
+            start_step=start,  # a seek, not a skip
+            part=part,
+            parts=parts,
+            multiple_of=resume.batch_multiple(settings),
+        )
+
+    def held_out(part: int, parts: int) -> tf.data.Dataset:
+        return input_pipeline.validation_batches(
+            stores[1],
+            settings.global_batch_size // settings.gradient_accumulation_steps,
+            settings.validation_rows,
+            part=part,
+            parts=parts,
+            multiple_of=settings.parallelism.data,
+        )
+
+    return engine.dataset(batches), engine.dataset(held_out)
 
 
 def _kept(folder: RunFolder) -> str:

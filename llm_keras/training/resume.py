@@ -24,13 +24,16 @@ MAY_CHANGE = frozenset(
     {
         "model.attention_block_length",
         "training.gradient_accumulation_steps",
-        "training.parallelism.strategy",
-        "training.parallelism.data",
+        *(f"training.parallelism.{name}" for name in config.Parallelism.model_fields),
         "training.rematerialization",
         "training.validate_every_steps",
         "training.validation_rows",
         "training.checkpoint_every_steps",
         "training.keep_checkpoints",
+        "training.keep_every_steps",
+        "training.keep_best",
+        # What was is as it was; a run that stopped may go on with another policy.
+        *(f"training.divergence.{name}" for name in config.Divergence.model_fields),
     }
 )
 
@@ -65,6 +68,9 @@ def facts(run: config.Run, manifest: Manifest, threads: Mapping[str, int]) -> Fa
     if run.model.kind == "encoder_decoder":  # The batches of short pairs depend on it.
         name = "training.parallelism.data x training.gradient_accumulation_steps"
         settings[name] = batch_multiple(run.training)
+    if run.training.divergence.rolls_back:  # What it comes back to depends on it.
+        name = "training.checkpoint_every_steps of training.divergence"
+        settings[name] = run.training.checkpoint_every_steps
     return {
         "settings": settings,
         "settings_hash": settings_hash(settings),

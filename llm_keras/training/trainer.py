@@ -11,9 +11,11 @@ import tensorflow as tf
 
 from llm_keras.errors import DivergedError
 from llm_keras.models.masking import Masking
-from llm_keras.parallel import replicated
-from llm_keras.training import gradients, objectives
+from llm_keras.parallel.engine import Engine, Step
+from llm_keras.parallel.replicated import Replicated
+from llm_keras.training import objectives
 from llm_keras.training.averaging import WeightAverage
+from llm_keras.training.gradients import Learner
 from llm_keras.training.losses import TokenLoss
 from llm_keras.training.objectives import Batch
 
@@ -47,6 +49,8 @@ class Trainer(keras.Model):
         z_loss: See `TokenLoss`.
         masking: What a `MaskedLM` must guess. In `evaluate` it is the same each time.
         ema_decay: See `WeightAverage`; `evaluate` judges the average. None: no average.
+        engine: The devices; the network must have been built under its scope. None: those of the
+            `tf.distribute` strategy in scope, which without a scope is one device.
 
     Differs from the source: Keras clips before it sums over replicas, refuses accumulation under a
     distribution strategy, and weighs rows, not tokens (keras-team/keras#20582, #20585).
@@ -65,19 +69,22 @@ class Trainer(keras.Model):
         z_loss: float = 0.0,
         masking: Masking | None = None,
         ema_decay: float | None = None,
+        engine: Engine | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.engine = engine or Replicated()
         self.network = network
         self.seed = seed
         self.gradient_accumulation_steps = gradient_accumulation_steps
         self.token_loss = TokenLoss(label_smoothing, z_loss)
         self.masking = masking
-        self.objective = objectives.of(network, masking)
+        self.learner = Learner(network, objectives.of(network, masking), self.token_loss)
         self.ema_decay = ema_decay
         self.average: WeightAverage | None = None
         self.token_counter = keras.metrics.Sum(name="tokens", dtype="float32")
         self.built = True
+        self.engine.place_weights(network.variables)
 
     @property
     def step(self) -> int:
@@ -104,56 +111,49 @@ class Trainer(keras.Model):
                 "Trainer sums micro-batches itself and scales no loss: give"
                 " gradient_accumulation_steps to Trainer, and the plain optimizer to compile"
             )
-        replicated.take_reduced_gradients(self.optimizer)
+        self.engine.place_optimizer(self.optimizer, self.trainable_variables)
         if self.ema_decay is not None:
-            with self.distribute_strategy.scope():
+            with self.engine.scope():
                 self.average = WeightAverage(self.trainable_variables, self.ema_decay)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Keras's `evaluate`, of the averaged weights where there are any."""
         if self.average is None:
             return super().evaluate(*args, **kwargs)
-        with self.average.in_place():
+        with self.average.in_place(self.engine):
             return super().evaluate(*args, **kwargs)
 
     def make_train_function(self, force: bool = False) -> Any:
         """Called by `fit`: one update a call."""
         if self.train_function is None or force:
-            self.train_function = self._explained(self._on_replicas(self._train_step))
+            self.train_function = self._explained(self._spread(self._train_step))
         return self.train_function
 
     def make_test_function(self, force: bool = False) -> Any:
         """Called by `evaluate` and for `validation_data`: one batch a call."""
         if self.test_function is None or force:
-            self.test_function = self._on_replicas(self._test_step)
+            self.test_function = self._spread(self._test_step)
         return self.test_function
 
     def _maybe_symbolic_build(self, **_: Any) -> None:
-        """Keras would draw a batch here and average it over replicas, which fails on several."""
-        if self.optimizer is not None and not self.optimizer.built:
-            with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_variables)
+        """Everything is built; Keras would draw a batch here, which fails on several replicas."""
 
-    def _on_replicas(self, step: Callable[[Batch], Logs]) -> Callable[[Iterator[Batch]], Logs]:
-        strategy = self.distribute_strategy
-
-        def all_replicas(batch: Batch) -> Logs:
-            logs = strategy.run(step, args=(batch,))
-            return {key: strategy.experimental_local_results(logs[key])[0] for key in logs}
-
+    def _spread(self, step: Step) -> Callable[[Iterator[Batch]], Logs]:
+        """The step over all devices, as a function of an iterator of batches."""
+        spread = self.engine.spread(step)
         # A function for each shape: TensorFlow takes many shapes of one function for a mistake, and
         # layers know more of a shape that is not left open.
-        functions: dict[tuple[tf.TensorShape, ...], Callable[[Batch], Logs]] = {}
+        functions: dict[tuple[tf.TensorShape, ...], Step] = {}
 
         def next_batch(iterator: Iterator[Batch]) -> Logs:
             batch = next(iterator)
             if self.run_eagerly:
-                return all_replicas(batch)
+                return self.engine.call(spread, batch)
             parts = tf.nest.flatten(batch, expand_composites=True)
             shapes = tuple(part.shape for part in parts)
             if shapes not in functions:
-                functions[shapes] = tf.function(all_replicas, autograph=False)
-            return functions[shapes](batch)
+                functions[shapes] = tf.function(spread, autograph=False)
+            return self.engine.call(functions[shapes], batch)
 
         return next_batch
 
@@ -175,23 +175,16 @@ class Trainer(keras.Model):
         return call
 
     def _train_step(self, batch: Batch) -> Logs:
-        """One update, in replica context."""
-        sums = gradients.accumulate(
-            self.network,
-            self.objective,
-            self.token_loss,
-            self._with_key(batch, self._update_key()),
-            self.gradient_accumulation_steps,
-        )
-        reduced = replicated.sum_over_replicas(tf.nest.flatten(sums))
-        sums = tf.nest.pack_sequence_as(sums, reduced)
+        """One update, on the engine's devices."""
+        keyed = self._with_key(batch, self._update_key())
+        sums = self.engine.sums(self.learner, keyed, self.gradient_accumulation_steps)
         per_token = 1.0 / tf.maximum(sums.tokens, 1.0)
         means = [gradient * per_token for gradient in sums.gradients]
-        loss, grad_norm = sums.loss * per_token, tf.linalg.global_norm(means)
+        loss, grad_norm = sums.loss * per_token, self.engine.global_norm(means)
         learning_rate = tf.identity(self.optimizer.learning_rate)
         finite = tf.math.is_finite(loss) & tf.math.is_finite(grad_norm)
         with tf.control_dependencies([tf.debugging.Assert(finite, [_NOT_FINITE]), learning_rate]):
-            self.optimizer.apply(means, self.trainable_variables)
+            self.engine.apply(self.optimizer, means, self.trainable_variables)
         if self.average is not None:
             self.average.update(self.optimizer.iterations)
         logs = {
@@ -208,12 +201,12 @@ class Trainer(keras.Model):
         return logs
 
     def _test_step(self, batch: Batch) -> Logs:
-        """The cross-entropy of one batch, in replica context."""
+        """The cross-entropy of one batch, on the engine's devices."""
         batch = self._with_key(batch, tf.constant(0, tf.int64))
-        loss, tokens = gradients.cross_entropy_sum(self.network, self.objective, batch)
+        loss, tokens = self.learner.cross_entropy(batch)
         self._loss_tracker.update_state(tf.math.divide_no_nan(loss, tokens), sample_weight=tokens)
         self.token_counter.update_state(tokens)
-        loss, tokens = replicated.sum_over_replicas([loss, tokens])
+        loss, tokens = self.engine.sum([loss, tokens])
         return {"loss": tf.math.divide_no_nan(loss, tokens), "tokens": tokens}
 
     def _update_key(self) -> tf.Tensor:
@@ -226,8 +219,7 @@ class Trainer(keras.Model):
         size = tf.shape(batch["tokens"])[0]
         rows = batch.pop("rows", None)
         if rows is None:
-            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-            rows = replica * size + tf.range(size)
+            rows = self.engine.first_row(batch["tokens"]) + tf.range(size)
         columns = [tf.fill([size], update), tf.cast(rows, tf.int64)]
         batch["key"] = tf.cast(tf.stack(columns, axis=1) % 2**31, tf.int32)
         return batch

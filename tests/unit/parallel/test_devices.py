@@ -10,19 +10,19 @@ import tensorflow as tf
 
 from llm_keras import config
 from llm_keras.errors import UserError
-from llm_keras.parallel import devices, replicated
+from llm_keras.parallel import devices, engines
 
 FRESH = """
 import json, tensorflow as tf
 from llm_keras import config
-from llm_keras.parallel import devices, replicated
+from llm_keras.parallel import devices, engines
 pinned = devices.pin_threads()
 devices.split_cpu(2)
 threading = tf.config.threading
-two = replicated.from_config(config.Parallelism(data=2))
-same = replicated.from_config(config.Parallelism(data=2))
+two = engines.from_config(config.Parallelism(data=2))
+same = engines.from_config(config.Parallelism(data=2))
 with two.scope():
-    summed = two.run(lambda: replicated.sum_over_replicas([
+    summed = two.strategy.run(lambda: two.sum([
         tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group + 1, tf.float32)]))
 print(json.dumps({
     "pinned": pinned,
@@ -30,9 +30,9 @@ print(json.dumps({
             threading.get_inter_op_parallelism_threads()],
     "again": devices.pin_threads(),
     "visible": devices.visible(),
-    "replicas": two.num_replicas_in_sync,
-    "same": two is same,
-    "sums": [float(v) for v in two.experimental_local_results(summed[0])],
+    "replicas": two.strategy.num_replicas_in_sync,
+    "same": two.strategy is same.strategy,
+    "sums": [float(v) for v in two.strategy.experimental_local_results(summed[0])],
 }))
 """
 
@@ -72,12 +72,14 @@ def test_devices_cannot_change_after_the_start():
 
 
 def test_one_replica_is_tensorflows_default():
-    strategy = replicated.from_config(config.Parallelism(data=1))
+    strategy = engines.from_config(config.Parallelism(data=1)).strategy
     assert strategy.num_replicas_in_sync == 1
     assert not isinstance(strategy, tf.distribute.MirroredStrategy)
 
 
 def test_more_replicas_than_devices_is_an_error_with_both_numbers():
-    with pytest.raises(UserError, match="99 devices are asked for, but") as error:
-        replicated.from_config(config.Parallelism(data=99))
-    assert f"lower it to {len(devices.visible())}" in str(error.value)
+    with pytest.raises(
+        UserError, match="data 99 x model 1 x stage 1 = 99 devices are asked for, but"
+    ) as error:
+        engines.from_config(config.Parallelism(data=99))
+    assert "lower a factor, or without GPUs set training.parallelism.split_cpu" in str(error.value)

@@ -34,7 +34,7 @@ def test_evaluate_judges_the_mean_and_leaves_every_bit_as_it_was(small, trained,
     judged = trainer.evaluate(small.make_batches(2), return_dict=True, verbose=0)
     for old, new in zip(before, small.state(trainer), strict=True):
         np.testing.assert_array_equal(old, new)
-    checkpoints.save(RunFolder(tmp_path).checkpoints, trainer, {}, keep=1)
+    checkpoints.save(RunFolder(tmp_path).checkpoints, trainer, {})
     plain = small.make_network()
     checkpoints.load_network(RunFolder(tmp_path), plain)
     for variable, average in zip(plain.variables, trainer.average.averages, strict=True):

@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from llm_keras.parallel import rematerialization
-from llm_keras.training import gradients, objectives
+from llm_keras.training import objectives
+from llm_keras.training.gradients import Learner
 
 EXPERTS = {"num_experts": 4, "experts_per_token": 2, "capacity_factor": 1.0}
 
@@ -83,13 +84,13 @@ def test_a_translation_is_learnt_from_both_sides(small, translator):
 
 
 def test_batches_of_two_shapes_are_traced_once_each(small, translator, monkeypatch):
-    traced, accumulate = [], gradients.accumulate
+    traced, accumulate = [], Learner.accumulate
 
-    def count(network, objective, loss, batch, micro_batches):
+    def count(learner, batch, micro_batches):
         traced.append((batch["source"].shape[1], batch["tokens"].shape[1]))
-        return accumulate(network, objective, loss, batch, micro_batches)
+        return accumulate(learner, batch, micro_batches)
 
-    monkeypatch.setattr(gradients, "accumulate", count)
+    monkeypatch.setattr(Learner, "accumulate", count)
     trainer = small.make_trainer(translator.network)
     small.fit(trainer, small.make_pairs(6))
     assert traced == [(5, 9), (12, 7)]
@@ -127,12 +128,12 @@ def test_masks_of_updates_differ(small, guesser):
     shown = []
     for update in (0, 1):
         keyed = guesser._with_key(batch, tf.constant(update, tf.int64))
-        shown.append(guesser.objective.examples(keyed).inputs["tokens"].numpy())
+        shown.append(guesser.learner.objective.examples(keyed).inputs["tokens"].numpy())
     assert (shown[0] != shown[1]).any()
 
 
 def test_logits_are_made_of_hidden_tokens_only(small, guesser):
-    examples = guesser.objective.examples(
+    examples = guesser.learner.objective.examples(
         guesser._with_key(next(iter(small.make_batches(1))), tf.constant(0, tf.int64))
     )
     most = round(0.15 * small.LENGTH)
@@ -156,7 +157,7 @@ def test_the_gradient_with_experts_is_that_of_both_losses(small, kind):
     batch = dict(next(iter(small.make_batches(1))))
     batch["key"] = tf.stack([tf.ones([small.ROWS], tf.int32), tf.range(small.ROWS)], axis=1)
     loss = small.make_trainer(network).token_loss
-    sums = gradients.differentiate(network, objective, loss, batch)
+    sums = Learner(network, objective, loss).differentiate(batch)
     examples = objective.examples(batch)
     with tf.GradientTape() as tape:
         hidden, router = network.forward(examples.inputs, dropout_key=batch["key"])

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from llm_keras import config
 from llm_keras.errors import UserError
-from llm_keras.parallel import devices, rematerialization, replicated
+from llm_keras.parallel import devices, engines, rematerialization
 from llm_keras.training import checkpoint_files, checkpoints
 
 STEPS = 20
@@ -35,19 +35,20 @@ WAY_STEPS = 4
 
 def train(replicas, resume_on=None, rematerialize=False, **arguments):
     """Losses of each step, gradient norms, validation and final weights."""
-    strategy = replicated.from_config(config.Parallelism(data=replicas))
-    with strategy.scope():
+    engine = engines.from_config(config.Parallelism(data=replicas))
+    with engine.scope():
         network = small.make_network()
         if rematerialize:
             network.block_call = rematerialization.recompute_block
-        trainer = small.make_trainer(network, **arguments)
+        trainer = small.make_trainer(network, engine=engine, **arguments)
     data, log = small.make_batches(STEPS), small.Log()
     if resume_on is not None:
         trainer.fit(data.take(8), callbacks=[log], shuffle=False, verbose=0)
         with tempfile.TemporaryDirectory() as folder:
-            checkpoints.save(Path(folder), trainer, {}, keep=1)
-            with replicated.from_config(config.Parallelism(data=resume_on)).scope():
-                trainer = small.make_trainer(**arguments)
+            checkpoints.save(Path(folder), trainer, {})
+            engine = engines.from_config(config.Parallelism(data=resume_on))
+            with engine.scope():
+                trainer = small.make_trainer(engine=engine, **arguments)
             checkpoints.restore(checkpoint_files.newest(Path(folder))[0], trainer)
         data = data.skip(8)
     history = trainer.fit(
@@ -71,8 +72,9 @@ def train(replicas, resume_on=None, rematerialize=False, **arguments):
 def train_way(replicas, network, **arguments):
     """Logs of each step, and at the end of training validation, weights and their means."""
     make = small.make_pairs if network.get("kind") == "encoder_decoder" else small.make_batches
-    with replicated.from_config(config.Parallelism(data=replicas)).scope():
-        trainer = small.make_trainer(small.make_network(**network), **arguments)
+    engine = engines.from_config(config.Parallelism(data=replicas))
+    with engine.scope():
+        trainer = small.make_trainer(small.make_network(**network), engine=engine, **arguments)
     logs = small.fit(trainer, make(WAY_STEPS))
     judged = trainer.evaluate(make(1, seed=1), return_dict=True, verbose=0)
     weights = [array.ravel() for array in small.state(trainer)]
@@ -82,7 +84,7 @@ def train_way(replicas, network, **arguments):
 def too_many():
     """What is said when there are not enough devices."""
     try:
-        replicated.from_config(config.Parallelism(data=4))
+        engines.from_config(config.Parallelism(data=4))
     except UserError as error:
         return str(error)
     return None

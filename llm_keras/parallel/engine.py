@@ -1,0 +1,102 @@
+"""What stands between a step of training and the devices it runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+Batch = dict[str, tf.Tensor]
+Logs = dict[str, tf.Tensor]
+#: What a step does with one batch.
+Step = Callable[[Batch], Logs]
+
+
+class Learner(Protocol):
+    """The arithmetic of a model's gradient, whatever the devices; see `training.gradients`."""
+
+    def accumulate(self, batch: Batch, micro_batches: int) -> Any:
+        """Sums over a batch, one micro-batch at a time: a nest of tensors."""
+
+
+class Engine:
+    """One device. Subclasses spread variables and arithmetic over several.
+
+    An engine is made before the model. The model is built under `scope`; `place_weights` then puts
+    its variables where they belong, and `place_optimizer` the optimizer's, which must be built
+    after the former. From there on a variable's whole value is read and set by `value` and
+    `assign`, and steps are called by `call`.
+
+    Attributes:
+        part: Which part of every global batch this process reads, in [0, parts).
+        parts: Processes that share a batch.
+        is_chief: Whether this process is the one that writes files and speaks.
+    """
+
+    part = 0
+    parts = 1
+    is_chief = True
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """Under which models, optimizers and metrics are made."""
+        return nullcontext()
+
+    def place_weights(self, variables: Sequence[keras.Variable]) -> None:
+        """Puts a model's variables where they belong."""
+
+    def place_optimizer(
+        self, optimizer: keras.Optimizer, variables: Sequence[keras.Variable]
+    ) -> None:
+        """Puts the slots of trained variables beside these; builds the optimizer if need be."""
+        if not optimizer.built:
+            optimizer.build(list(variables))
+
+    def dataset(self, make: Callable[[int, int], tf.data.Dataset]) -> Any:
+        """What `fit` is given, from a function of `part` and `parts`."""
+        return make(self.part, self.parts)
+
+    def spread(self, step: Step) -> Step:
+        """The step as a function of what the dataset gives; to be traced."""
+        return step
+
+    def call(self, function: Step, batch: Batch) -> Logs:
+        """Calls a spread step, traced or not, with what the dataset gave."""
+        return function(batch)
+
+    def sums(self, learner: Learner, batch: Batch, micro_batches: int) -> Any:
+        """`Learner.accumulate` over the batches of all devices, in a step."""
+        return learner.accumulate(batch, micro_batches)
+
+    def sum(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Sums over the devices that have different rows, in a step; every device gets them."""
+        return list(tensors)
+
+    def global_norm(self, gradients: Sequence[tf.Tensor]) -> tf.Tensor:
+        """The Euclidean norm of all gradients together, float32 scalar, in a step."""
+        return tf.linalg.global_norm(gradients)
+
+    def apply(
+        self,
+        optimizer: keras.Optimizer,
+        gradients: Sequence[tf.Tensor],
+        variables: Sequence[keras.Variable],
+    ) -> None:
+        """One update with gradients that are summed over all devices already, in a step."""
+        optimizer.apply(gradients, variables)
+
+    def first_row(self, rows: tf.Tensor) -> tf.Tensor | int:
+        """The place in the global batch of this device's first of `rows`, in a step."""
+        del rows
+        return 0
+
+    def value(self, variable: keras.Variable) -> np.ndarray:
+        """The whole of a variable, on the host."""
+        return np.asarray(variable.value.numpy())
+
+    def assign(self, variable: keras.Variable, value: np.ndarray) -> None:
+        """Sets the whole of a variable."""
+        variable.assign(value)
