@@ -5,9 +5,10 @@
 # make data-translation
 #                   fetch the English and the Spanish Bible for configs/translation.yaml
 # make lock         solve the pinned requirements anew
-# PYTHON=... names another interpreter: 3.11 or 3.12.
+# PYTHON=... names another interpreter: 3.11 or 3.12. TEST_PROCESSES=... is how many run tests.
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3,$(shell command -v $(name))))
+TEST_PROCESSES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -24,7 +25,7 @@ quickstart: setup
 	$(BIN)/llm-keras serve configs/quickstart.yaml --ask "The state of the Union"
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 check: setup
 	$(BIN)/ruff check .
