@@ -88,6 +88,33 @@ class Engine:
         """One update with gradients that are summed over all devices already, in a step."""
         optimizer.apply(gradients, variables)
 
+    def update_if(
+        self,
+        good: tf.Tensor,
+        update: Callable[[], None],
+        optimizer: keras.Optimizer,
+        variables: Sequence[keras.Variable],
+    ) -> None:
+        """Calls `update` in a step, unless it is not `good`; counts the update in both cases.
+
+        Args:
+            good: bool scalar, the same on all devices.
+            update: Calls `apply`, among others.
+            optimizer: Whose `iterations` count.
+            variables: What else `update` changes.
+        """
+        del variables
+
+        def apply() -> tf.Tensor:
+            update()
+            return tf.constant(0)
+
+        def count() -> tf.Tensor:
+            optimizer.iterations.assign_add(1)
+            return tf.constant(0)
+
+        tf.cond(good, apply, count)
+
     def first_row(self, rows: tf.Tensor) -> tf.Tensor | int:
         """The place in the global batch of this device's first of `rows`, in a step."""
         del rows
@@ -100,3 +127,17 @@ class Engine:
     def assign(self, variable: keras.Variable, value: np.ndarray) -> None:
         """Sets the whole of a variable."""
         variable.assign(value)
+
+    def held(self, variables: Sequence[keras.Variable]) -> dict[str, int]:
+        """Bytes of variables on each device, read from the live ones: what was done, not asked."""
+        bytes_on: dict[str, int] = {}
+        for variable in variables:
+            for piece in self.pieces(variable):
+                device = piece.device.rpartition("/device:")[2]
+                size = piece.shape.num_elements() * piece.dtype.size
+                bytes_on[device] = bytes_on.get(device, 0) + size
+        return bytes_on
+
+    def pieces(self, variable: keras.Variable) -> list[Any]:
+        """A variable's parts or copies: tensors or TensorFlow variables, each on its device."""
+        return [variable.value]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -56,10 +56,38 @@ class Replicated(Engine):
             return list(tensors)
         return list(context.all_reduce(tf.distribute.ReduceOp.SUM, list(tensors)))
 
+    def update_if(
+        self,
+        good: tf.Tensor,
+        update: Callable[[], None],
+        optimizer: keras.Optimizer,
+        variables: Sequence[keras.Variable],
+    ) -> None:
+        """Several replicas cannot update inside a branch: they do, and put back what was."""
+        if self.strategy.num_replicas_in_sync == 1:
+            super().update_if(good, update, optimizer, variables)
+            return
+        before = [tf.convert_to_tensor(variable.value) for variable in variables]
+        with tf.control_dependencies(before):
+            update()
+
+        def put_back(strategy: tf.distribute.Strategy, good: Any, *before: Any) -> None:
+            def choose(now: tf.Variable, earlier: tf.Tensor, good: tf.Tensor) -> None:
+                now.assign(tf.where(good, now, earlier))
+
+            for variable, earlier in zip(variables, before, strict=True):
+                strategy.extended.update(variable.value, choose, args=(earlier, good), group=False)
+
+        tf.distribute.get_replica_context().merge_call(put_back, args=(good, *before))
+
     def first_row(self, rows: tf.Tensor) -> tf.Tensor | int:
         """Replicas have as many rows each, in their order."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         return replica * tf.shape(rows)[0]
+
+    def pieces(self, variable: keras.Variable) -> list[Any]:
+        """The copies that this process has."""
+        return list(self.strategy.experimental_local_results(variable.value))
 
 
 def mirrored(names: Sequence[str]) -> Replicated:
