@@ -23,3 +23,9 @@ class DivergedError(LLMKerasError):
     """Training met a loss that is not a finite number."""
 
     exit_code = 4
+
+
+class LostWorkerError(LLMKerasError):
+    """Another process of the run ended or hangs; the run can be started again."""
+
+    exit_code = 5

@@ -112,6 +112,11 @@ class Parallelism(Config):
     split_cpu: PositiveInt = Field(
         1, description="Shows the CPU as so many devices, to try parallelism without GPUs."
     )
+    stall_seconds: PositiveInt = Field(
+        600,
+        description="Of several processes: one that waits longer for the others ends, so that all"
+        " end. Longer than the slowest start, step and save.",
+    )
 
     @property
     def devices(self) -> int:
@@ -137,9 +142,13 @@ class Training(Config):
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     parallelism: Parallelism = Parallelism()
-    rematerialization: Literal["none", "block"] = Field(
-        "none", description="block: keep only block borders, recompute the rest backwards."
+    rematerialization: Literal["none", "attention", "block", "every_n", "full"] = Field(
+        "none",
+        description="What the backward pass makes again instead of keeping it. attention: all"
+        " within attention; block: all but the borders of blocks; every_n: all but the borders of"
+        " groups of rematerialization_blocks; full: the least memory, at two more forward passes.",
     )
+    rematerialization_blocks: PositiveInt = Field(2, description="every_n: blocks of a group.")
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="Of the computation; weights are always float32."
     )

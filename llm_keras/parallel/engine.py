@@ -35,11 +35,14 @@ class Engine:
         part: Which part of every global batch this process reads, in [0, parts).
         parts: Processes that share a batch.
         is_chief: Whether this process is the one that writes files and speaks.
+        whole_logits: Whether the logits of all tokens are made at once, since they lie in pieces
+            on several devices; nothing is then looked up in them by its number.
     """
 
     part = 0
     parts = 1
     is_chief = True
+    whole_logits = False
 
     def scope(self) -> AbstractContextManager[Any]:
         """Under which models, optimizers and metrics are made."""
@@ -54,6 +57,27 @@ class Engine:
         """Puts the slots of trained variables beside these; builds the optimizer if need be."""
         if not optimizer.built:
             optimizer.build(list(variables))
+
+    def together(self) -> AbstractContextManager[Any]:
+        """What the processes of a run do together; see `MultiWorker.together`."""
+        return nullcontext()
+
+    def sum_over_processes(self, number: int) -> int:
+        """The sum of what all processes give, which call it at the same point, not in a step."""
+        return number
+
+    def any_process(self, flag: bool) -> bool:
+        """Whether any process says so; to be called as `sum_over_processes`."""
+        return self.sum_over_processes(int(flag)) > 0
+
+    def from_chief(self, number: int) -> int:
+        """What the chief says, to all; to be called as `sum_over_processes`."""
+        return self.sum_over_processes(number if self.is_chief else 0)
+
+    def lost(self, error: tf.errors.OpError) -> bool:
+        """Whether an error says that another process has ended, and this one's state is whole."""
+        del error
+        return False
 
     def dataset(self, make: Callable[[int, int], tf.data.Dataset]) -> Any:
         """What `fit` is given, from a function of `part` and `parts`."""
@@ -70,6 +94,19 @@ class Engine:
     def sums(self, learner: Learner, batch: Batch, micro_batches: int) -> Any:
         """`Learner.accumulate` over the batches of all devices, in a step."""
         return learner.accumulate(batch, micro_batches)
+
+    def micro_batches(self, batch: Batch, number: int) -> Batch:
+        """Cuts a step's batch [B, ...] into equal ones [number, B / number, ...]."""
+        return {
+            name: tf.reshape(value, [number, -1, *value.shape[1:]]) for name, value in batch.items()
+        }
+
+    def place_gradients(
+        self, gradients: Sequence[tf.Tensor], variables: Sequence[keras.Variable]
+    ) -> list[tf.Tensor]:
+        """Puts the gradients of a micro-batch where they are summed up."""
+        del variables
+        return list(gradients)
 
     def sum(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Sums over the devices that have different rows, in a step; every device gets them."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from llm_keras import config
 from llm_keras.errors import UserError
-from llm_keras.parallel import devices, replicated
+from llm_keras.parallel import devices, multi_worker, replicated
+from llm_keras.parallel.cluster import Cluster
 from llm_keras.parallel.engine import Engine
 from llm_keras.parallel.replicated import Replicated
 
@@ -13,8 +14,11 @@ def from_config(settings: config.Parallelism) -> Engine:
     """The engine of a run, on the first devices that are visible.
 
     Raises:
-        UserError: More devices are asked for than there are.
+        UserError: More devices are asked for than there are, or other processes.
     """
+    cluster = Cluster.of(settings)
+    if cluster is not None and settings.strategy == "multi_worker":
+        return multi_worker.from_config(settings, cluster)
     names = _devices(settings)
     if len(names) == 1:
         return Replicated()
