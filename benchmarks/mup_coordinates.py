@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import statistics
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +79,15 @@ def _sizes(width: int, mup: bool, seed: int) -> dict[str, float]:
 def _look(network: Any, inputs: Any) -> dict[str, Any]:
     seen: dict[str, Any] = {"embedding": network.embedding(inputs["tokens"])}
 
-    def block_call(block: Any, x: Any, context: Any, key: Any) -> Any:
+    def look(block: Any, x: Any, context: Any, key: Any) -> Any:
         output = block(x, context, key)
         attended = block.attention(block.attention_norm(x), context)
         fed = block.feed_forward(block.feed_forward_norm(x + attended))
         seen.update({"attention": attended, "feed_forward": fed, "last block": output.x})
         return output
 
-    network.block_call = block_call
+    plain = network.run_blocks
+    network.run_blocks = lambda blocks, *rest: plain([partial(look, b) for b in blocks], *rest)
     seen[CHANGE] = network(inputs)
     return seen
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import keras
@@ -10,7 +11,12 @@ import tensorflow as tf
 
 from llm_keras.layers.attention import Cache, Context
 from llm_keras.layers.cross_attention import CrossAttention
-from llm_keras.layers.residual_block import BlockOutput, ResidualBlock
+from llm_keras.layers.residual_block import (
+    AttentionCall,
+    BlockOutput,
+    ResidualBlock,
+    call_attention,
+)
 
 
 @keras.saving.register_keras_serializable(package="llm_keras")
@@ -27,6 +33,8 @@ class DecoderBlock(ResidualBlock):
         context: What all blocks share, made once a step: see `Attention` and, with
             `cross_attention`, `CrossAttention`; perhaps `real`, bool [B, T], for experts.
         dropout_key: int32 [B, 2], see `KeyedDropout`; None: no dropout and no capacity of experts.
+        attention_call: How attention is called, with its norm and dropout; rematerialization puts
+            its own there.
 
     Returns:
         `BlockOutput`: float [B, T, D], and the router's sums.
@@ -56,15 +64,18 @@ class DecoderBlock(ResidualBlock):
             self._make_attention(CrossAttention, "cross_attention")
 
     def call(
-        self, x: tf.Tensor, context: Context, dropout_key: tf.Tensor | None = None
+        self,
+        x: tf.Tensor,
+        context: Context,
+        dropout_key: tf.Tensor | None = None,
+        attention_call: AttentionCall = call_attention,
     ) -> BlockOutput:
         """Applies the block; see the class."""
         x = tf.cast(x, self.compute_dtype)
-        y = self.attention(self._before("attention", x), context)
-        x = self._after("attention", x, y, dropout_key)
+        x = attention_call(self._attend, x, context, dropout_key)
         if self.has_memory:
-            y = self.cross_attention(self._before("cross_attention", x), context)
-            x = self._after("cross_attention", x, y, dropout_key)
+            cross = partial(self._attend, name="cross_attention")
+            x = attention_call(cross, x, context, dropout_key)
         return self._feed(x, context, dropout_key)
 
     def decode(

@@ -6,7 +6,12 @@ import keras
 import tensorflow as tf
 
 from llm_keras.layers.attention import Context
-from llm_keras.layers.residual_block import BlockOutput, ResidualBlock
+from llm_keras.layers.residual_block import (
+    AttentionCall,
+    BlockOutput,
+    ResidualBlock,
+    call_attention,
+)
 
 
 @keras.saving.register_keras_serializable(package="llm_keras")
@@ -20,6 +25,8 @@ class EncoderBlock(ResidualBlock):
         context: What all blocks share, made once a step: see `Attention`, and perhaps `real`,
             bool [B, T], for experts.
         dropout_key: int32 [B, 2], see `KeyedDropout`; None: no dropout and no capacity of experts.
+        attention_call: How attention is called, with its norm and dropout; rematerialization puts
+            its own there.
 
     Returns:
         `BlockOutput`: float [B, T, D], and the router's sums.
@@ -36,10 +43,13 @@ class EncoderBlock(ResidualBlock):
     """
 
     def call(
-        self, x: tf.Tensor, context: Context, dropout_key: tf.Tensor | None = None
+        self,
+        x: tf.Tensor,
+        context: Context,
+        dropout_key: tf.Tensor | None = None,
+        attention_call: AttentionCall = call_attention,
     ) -> BlockOutput:
         """Applies the block; see the class."""
         x = tf.cast(x, self.compute_dtype)
-        y = self.attention(self._before("attention", x), context)
-        x = self._after("attention", x, y, dropout_key)
+        x = attention_call(self._attend, x, context, dropout_key)
         return self._feed(x, context, dropout_key)

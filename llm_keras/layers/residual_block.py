@@ -6,7 +6,7 @@ B rows, T positions, D hidden.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -19,6 +19,8 @@ from llm_keras.layers.mixture_of_experts import MixtureOfExperts
 from llm_keras.layers.normalization import normalization as make_normalization
 
 PLACEMENTS = ("pre", "post")
+#: Calls a sublayer with (x, context, dropout key).
+AttentionCall = Callable[..., tf.Tensor]
 
 
 class BlockOutput(NamedTuple):
@@ -26,6 +28,16 @@ class BlockOutput(NamedTuple):
 
     x: tf.Tensor  #: float [B, T, D].
     router: tf.Tensor  #: float32 [3], see `MixtureOfExperts`; zeros where there are no experts.
+
+
+def call_attention(
+    attention: Callable[..., tf.Tensor],
+    x: tf.Tensor,
+    context: Context,
+    dropout_key: tf.Tensor | None,
+) -> tf.Tensor:
+    """Calls the sublayer; training may put rematerialization in its place."""
+    return attention(x, context, dropout_key)
 
 
 class ResidualBlock(keras.layers.Layer):
@@ -124,6 +136,13 @@ class ResidualBlock(keras.layers.Layer):
         """The stream `x` with a sublayer's output `y` added."""
         x += getattr(self, f"{name}_dropout")(y, dropout_key)
         return getattr(self, f"{name}_norm")(x) if self.norm_placement == "post" else x
+
+    def _attend(
+        self, x: tf.Tensor, context: Context, dropout_key: tf.Tensor | None, name: str = "attention"
+    ) -> tf.Tensor:
+        """An attention sublayer, with its norm and its dropout."""
+        y = getattr(self, name)(self._before(name, x), context)
+        return self._after(name, x, y, dropout_key)
 
     def _feed(
         self, x: tf.Tensor, context: Context, dropout_key: tf.Tensor | None = None

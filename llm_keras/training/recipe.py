@@ -115,8 +115,7 @@ def _trainer(run: config.Run, folder: RunFolder, engine: Engine) -> Trainer:
     network = models.build(run)
     if settings.lora is not None:
         lora.add(network, settings.lora, run.seed)  # before the optimizer: it has slots for these
-    if settings.rematerialization == "block":
-        network.block_call = rematerialization.recompute_block
+    rematerialization.install(network, settings)
     trainer = Trainer(
         network,
         seed=run.seed,

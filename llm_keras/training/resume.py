@@ -26,6 +26,7 @@ MAY_CHANGE = frozenset(
         "training.gradient_accumulation_steps",
         *(f"training.parallelism.{name}" for name in config.Parallelism.model_fields),
         "training.rematerialization",
+        "training.rematerialization_blocks",
         "training.validate_every_steps",
         "training.validation_rows",
         "training.checkpoint_every_steps",

@@ -7,7 +7,7 @@ import tensorflow as tf
 from llm_keras import config, models
 from llm_keras.layers import attention_core
 from llm_keras.layers.masks import RowMask
-from llm_keras.parallel.rematerialization import recompute_block
+from llm_keras.parallel.rematerialization import around
 
 T, V = attention_core.KEPT_LENGTH + 76, 11
 RANDOM = np.random.default_rng(3)
@@ -126,7 +126,7 @@ def test_rematerialized_long_rows():
     model = _model({"positions": "relative"})
     inputs = _inputs(model, PACKED)
     expected, expected_gradients = _step(model, inputs)[0]()
-    model.block_call = recompute_block
+    model.run_blocks = around(model.run_blocks, "block")
     hidden, gradients = _step(model, inputs)[0]()
     np.testing.assert_allclose(hidden, expected, atol=1e-5)
     for ours, theirs in zip(gradients, expected_gradients, strict=True):

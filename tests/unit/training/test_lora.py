@@ -103,7 +103,7 @@ def test_recomputed_blocks_and_bfloat16_take_it(small):
         network = small.make_network(policy)
         lora.add(network, SETTINGS, seed=1)
         if name == "recomputed":
-            network.block_call = rematerialization.recompute_block
+            network.run_blocks = rematerialization.around(network.run_blocks, "block")
         trainer = small.make_trainer(network, learning_rate=0.05)
         losses[name] = small.fit(trainer, small.make_batches(1).repeat(5))["loss"]
     np.testing.assert_allclose(losses["recomputed"], losses["plain"], rtol=1e-6)

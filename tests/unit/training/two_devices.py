@@ -39,7 +39,7 @@ def train(replicas, resume_on=None, rematerialize=False, **arguments):
     with engine.scope():
         network = small.make_network()
         if rematerialize:
-            network.block_call = rematerialization.recompute_block
+            network.run_blocks = rematerialization.around(network.run_blocks, "block")
         trainer = small.make_trainer(network, engine=engine, **arguments)
     data, log = small.make_batches(STEPS), small.Log()
     if resume_on is not None:
