@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from llm_keras.parallel import rematerialization
 from llm_keras.training import objectives
 from llm_keras.training.gradients import Learner
 
@@ -203,15 +202,3 @@ def test_micro_batches_of_experts_and_masks_learn_what_the_whole_batch_learns(sm
         for name in one:
             np.testing.assert_allclose(four[name], one[name], rtol=1e-4, err_msg=name)
         assert np.linalg.norm(others - weights) <= 1e-5 * np.linalg.norm(weights)
-
-
-@pytest.mark.parametrize("kind", ["masked_lm", "encoder_decoder"])
-def test_recomputed_blocks_learn_the_same(small, kind):
-    results = []
-    for block_call in (None, rematerialization.recompute_block):
-        network = small.make_network(kind=kind, positions="relative")
-        network.block_call = block_call or network.block_call
-        make = one_bucket(small) if kind == "encoder_decoder" else small.make_batches
-        results.append(small.fit(small.make_trainer(network), make(3)))
-    for name in ("loss", "grad_norm"):
-        np.testing.assert_allclose(results[1][name], results[0][name], rtol=1e-5)

@@ -111,7 +111,7 @@ def test_micro_batches_learn_what_the_whole_batch_learns(small, one_batch):
 
 def test_recomputed_blocks_have_equal_gradients_with_dropout_on(small, one_batch):
     network = small.make_network()
-    network.block_call = rematerialization.recompute_block
+    network.run_blocks = rematerialization.around(network.run_blocks, "block")
     values, trainer = fit(small, network=network)
     np.testing.assert_allclose(values["loss"], one_batch[0]["loss"], rtol=1e-6)
     np.testing.assert_allclose(values["grad_norm"], one_batch[0]["grad_norm"], rtol=1e-6)
