@@ -111,7 +111,7 @@ def main() -> int:
     if shape.case:
         print(json.dumps(measure(shape.case, shape)))
         return 0
-    from llm_keras.planning.compute import flops_per_token, recomputed_flops_per_token
+    from llm_keras.accounting.flops import flops_per_token, recomputed_flops_per_token
     from llm_keras.planning.memory import activation_bytes, training_bytes
 
     print(f"{vars(shape)}, {platform.machine()}, {len(os.sched_getaffinity(0))} threads")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
-import time
 from typing import Any
 
 from llm_keras import config
+from llm_keras.accounting.speed import product_speed
 from llm_keras.errors import UserError
 
 #: Share of the measured peak that a training step reaches; small models reach less.
@@ -44,19 +44,5 @@ def calibrate(run: config.Run | None = None) -> float:
         rows = run.training.global_batch_size // parts * run.records.sequence_length
         inner, columns = run.model.hidden_dim, run.model.intermediate_dim
         precision = run.training.precision
-    return TRAINING_SHARE * _product_speed(tensorflow, rows, inner, columns, precision)
-
-
-def _product_speed(tf: Any, rows: int, inner: int, columns: int, precision: str) -> float:
-    """The fastest of the products made in `MEASURED_SECONDS`, as operations a second."""
-    left = tf.cast(tf.random.normal([rows, inner]), precision)
-    right = tf.cast(tf.random.normal([inner, columns]), precision)
-    product = tf.function(lambda: tf.reduce_sum(tf.matmul(left, right)))
-    product()  # traces
-    fastest = float("inf")
-    end = time.perf_counter() + MEASURED_SECONDS
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        product().numpy()
-        fastest = min(fastest, time.perf_counter() - start)
-    return 2 * rows * inner * columns / fastest
+    speed = product_speed(tensorflow, rows, inner, columns, precision, MEASURED_SECONDS)
+    return TRAINING_SHARE * speed

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 
 from llm_keras import config
-from llm_keras.planning.weights import Weights, weights
+from llm_keras.accounting.weights import Weights, weights
 
 FLOAT32_BYTES = 4
 #: Most numbers of logits that are held at once; see `training.losses`.

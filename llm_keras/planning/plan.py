@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from llm_keras import config
-from llm_keras.planning.compute import flops_per_token, recomputed_flops_per_token
+from llm_keras.accounting.flops import flops_per_token, recomputed_flops_per_token
+from llm_keras.accounting.parameters import parameter_counts
 from llm_keras.planning.memory import training_bytes
-from llm_keras.planning.parameters import parameter_counts
 from llm_keras.planning.tokens import Tokens, available
 from llm_keras.run_folder import RunFolder
 

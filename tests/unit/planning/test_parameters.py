@@ -7,8 +7,8 @@ import keras
 import pytest
 
 from llm_keras import config, models
-from llm_keras.planning import parameter_counts
-from llm_keras.planning.weights import PARTS, weights
+from llm_keras.accounting.parameters import parameter_counts
+from llm_keras.accounting.weights import PARTS, weights
 
 
 def test_gpt2_as_keras_builds_it():

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from llm_keras import planning
+from llm_keras.accounting.flops import flops_per_token, recomputed_flops_per_token
 from llm_keras.planning import memory
-from llm_keras.planning.compute import flops_per_token, recomputed_flops_per_token
 from llm_keras.planning.memory import activation_bytes, training_bytes
 from llm_keras.run_folder import RunFolder
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from llm_keras import config
+from llm_keras.accounting.flops import flops_per_token
+from llm_keras.accounting.parameters import active_counts, lora_parameters, parameter_counts
 from llm_keras.config import presets
-from llm_keras.planning.compute import flops_per_token
 from llm_keras.planning.memory import training_bytes
-from llm_keras.planning.parameters import active_counts, lora_parameters, parameter_counts
 
 #: What Hugging Face's `num_parameters()` says of the published weights of each preset.
 OF_PRESETS = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llm_keras import config
-from llm_keras.planning.weights import LOOKED_UP, PARTS, weights
+from llm_keras.accounting.weights import LOOKED_UP, PARTS, weights
 
 
 def parameter_counts(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llm_keras import config
-from llm_keras.planning.parameters import active_counts, matrix_parameters
+from llm_keras.accounting.parameters import active_counts, matrix_parameters
 
 #: Parts whose forward pass rematerialization makes again.
 IN_BLOCKS = ("attention", "cross_attention", "router", "feed_forward", "norms")
