@@ -185,9 +185,19 @@ def tokenize(run: RunArgument, output: OutputOption = None, overrides: SetOption
 
 
 @app.command()
-def train(run: RunArgument, output: OutputOption = None, overrides: SetOption = None) -> None:
+def train(
+    run: RunArgument,
+    output: OutputOption = None,
+    overrides: SetOption = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="A damaged newest checkpoint is an error.")
+    ] = False,
+) -> None:
     """Trains the model; called again, continues at the step where it stopped."""
-    _perform("train", run, output, overrides)
+    from llm_keras import stages
+
+    settings, folder = _load(run, output, overrides)
+    stages.perform(stages.train_stage(strict=strict), settings, folder)
 
 
 @app.command()
@@ -330,11 +340,15 @@ def inspect(
     path: Annotated[Path, typer.Argument(help="A run's folder, or any file or folder in it.")],
     limit: Annotated[int, typer.Option(help="Most items shown.")] = 5,
     offset: Annotated[int, typer.Option(help="Items passed over first.")] = 0,
+    row: Annotated[
+        list[int] | None,
+        typer.Option(help="Of a checkpoint: when it learnt from this training row; repeatable."),
+    ] = None,
 ) -> None:
     """Prints documents, records, a checkpoint or an export for a person to read."""
     from llm_keras.inspection import inspect
 
-    for line in inspect(path, limit=limit, offset=offset):
+    for line in inspect(path, limit=limit, offset=offset, rows=row or ()):
         typer.echo(line)
 
 

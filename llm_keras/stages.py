@@ -12,7 +12,8 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,10 @@ def _tokenize(run: Run, folder: RunFolder) -> None:
     tokenize(run, folder)
 
 
-def _train(run: Run, folder: RunFolder) -> None:
+def _train(run: Run, folder: RunFolder, *, strict: bool = False) -> None:
     from llm_keras.training import train
 
-    train(run, folder)
+    train(run, folder, strict=strict)
 
 
 def _evaluate(run: Run, folder: RunFolder) -> None:
@@ -261,6 +262,11 @@ STAGES: tuple[Stage, ...] = (
 )
 
 BY_NAME = {stage.name: stage for stage in STAGES}
+
+
+def train_stage(*, strict: bool) -> Stage:
+    """Stage `train`; strict: a damaged newest checkpoint is an error."""
+    return replace(BY_NAME["train"], perform=partial(_train, strict=strict))
 
 
 def perform(stage: Stage, run: Run, folder: RunFolder) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from llm_keras.errors import UserError
@@ -27,7 +27,9 @@ KINDS: tuple[tuple[Callable[[Path], bool], Show], ...] = (
 )
 
 
-def inspect(path: Path, *, limit: int = 5, offset: int = 0) -> Iterator[str]:
+def inspect(
+    path: Path, *, limit: int = 5, offset: int = 0, rows: Sequence[int] = ()
+) -> Iterator[str]:
     """Yields lines about `path`, whatever it is.
 
     Args:
@@ -35,6 +37,7 @@ def inspect(path: Path, *, limit: int = 5, offset: int = 0) -> Iterator[str]:
             tokenizer, a checkpoint or the folder of all, an export version or the folder of all.
         limit: Most items shown: rows, documents, pieces, variables, signatures.
         offset: Items passed over first.
+        rows: Of a checkpoint: says when it learnt from these rows of the training split instead.
 
     Raises:
         UserError: There is nothing of the kind, or it is damaged; names what can be inspected.
@@ -46,6 +49,11 @@ def inspect(path: Path, *, limit: int = 5, offset: int = 0) -> Iterator[str]:
         )
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; {_KNOWN}")
+    if rows:
+        if not checkpoint.is_checkpoint(path):
+            raise UserError(f"{path}: --row asks a checkpoint, checkpoints/step-…")
+        yield from checkpoint.show_rows(path, rows)
+        return
     for fits, show in KINDS:
         if fits(path):
             yield from show(path, Window(offset, limit))

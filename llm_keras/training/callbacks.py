@@ -1,4 +1,4 @@
-"""What happens between the updates of a run: figures, validation, checkpoints, stopping."""
+"""What happens between the updates of a run: figures and validation."""
 # ruff: noqa: ARG002 - Keras hands its arguments over by name.
 
 from __future__ import annotations
@@ -6,15 +6,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import keras
 import tensorflow as tf
 
 from llm_keras import config, console
 from llm_keras.console import Progress
-from llm_keras.training import checkpoints
 from llm_keras.training.json_lines import JsonLines, float32
 from llm_keras.training.stopping import StopRequest
 
@@ -42,6 +40,12 @@ class StepCallback(keras.callbacks.Callback):
         """Called after update `step`, the first being 1."""
 
 
+class Notes(Protocol):
+    """Somebody who has something to say about the last step."""
+
+    notes: dict[str, str | int]
+
+
 class StepMetrics(StepCallback):
     """Writes a line of metrics.jsonl a step, and shows how far the training is.
 
@@ -53,11 +57,13 @@ class StepMetrics(StepCallback):
     Args:
         lines: metrics.jsonl.
         progress: Bar or log.
+        more: Whose notes stand in the line too; see `divergence.Watch`.
     """
 
-    def __init__(self, lines: JsonLines, progress: Progress) -> None:
+    def __init__(self, lines: JsonLines, progress: Progress, more: Notes | None = None) -> None:
         super().__init__()
-        self._lines, self._progress = lines, progress
+        self._lines, self._progress, self._more = lines, progress, more
+        self._skipped = 0
         self._tokens, self._seconds, self._traced = 0.0, 0.0, False
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
@@ -75,13 +81,16 @@ class StepMetrics(StepCallback):
             learning_rate=float32(logs["learning_rate"]),
             grad_norm=float32(logs["grad_norm"]),
             **{name: float32(logs[name]) for name in OF_EXPERTS if name in logs},
+            **(self._more.notes if self._more else {}),
         )
         if self._traced:
             self._tokens += logs["tokens"]
             self._seconds += seconds
         self._traced = True
         speed = self._tokens / self._seconds if self._seconds else 0.0
-        self._progress.update(step, loss=logs["loss"], tokens_per_second=round(speed))
+        self._skipped += not logs.get("applied", 1.0)
+        skipped = {"skipped": self._skipped} if self._skipped else {}
+        self._progress.update(step, loss=logs["loss"], tokens_per_second=round(speed), **skipped)
 
 
 class Validation(StepCallback):
@@ -103,6 +112,7 @@ class Validation(StepCallback):
     ) -> None:
         super().__init__()
         self._rows, self._lines, self._stop = rows, lines, stop
+        self._losses: dict[int, float | None] = {}
         self._every, self._last = settings.validate_every_steps, settings.total_steps
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -119,47 +129,15 @@ class Validation(StepCallback):
         logs = self.model.evaluate(self._rows, callbacks=[interrupt], return_dict=True, verbose=0)
         if self._stop:
             return
-        self._lines.append(step=step, loss=float32(logs["loss"]), tokens=round(logs["tokens"]))
+        self._losses = {step: float32(logs["loss"])}
+        self._lines.append(step=step, loss=self._losses[step], tokens=round(logs["tokens"]))
         self._lines.flush()
         perplexity = math.exp(min(logs["loss"], 700))
         console.say(f"step {step}: validation loss {logs['loss']:.4f}, perplexity {perplexity:.4g}")
 
+    def loss_at(self, step: int) -> float | None:
+        """The last loss, if it is of this step."""
+        return self._losses.get(step)
+
     def _interrupt(self, batch: int, logs: Logs | None = None) -> None:
         self.model.stop_evaluating = bool(self._stop)
-
-
-class Checkpoints(StepCallback):
-    """Saves every so many steps, after the last one, and when somebody asks to stop.
-
-    Args:
-        root: Folder of the checkpoints.
-        settings: Section `training` of the run.
-        facts: See `resume.facts`.
-        metrics: metrics.jsonl, which must reach the disk before the checkpoint does.
-        stop: Whether to stop.
-    """
-
-    def __init__(
-        self,
-        root: Path,
-        settings: config.Training,
-        facts: Mapping[str, Any],
-        metrics: JsonLines,
-        stop: StopRequest,
-    ) -> None:
-        super().__init__()
-        self._root, self._settings, self._facts = root, settings, facts
-        self._metrics, self._stop = metrics, stop
-
-    def on_step_end(self, step: int, logs: Logs) -> None:
-        """Saves if it is time, and ends `fit` if somebody asked."""
-        every, last = self._settings.checkpoint_every_steps, self._settings.total_steps
-        if step % every == 0 or step == last or self._stop:
-            self.save()
-        if self._stop:
-            self.model.stop_training = True
-
-    def save(self) -> None:
-        """Saves now, the metrics up to here first."""
-        self._metrics.flush(to_disk=True)
-        checkpoints.save(self._root, self.model, self._facts, self._settings.keep_checkpoints)

@@ -75,17 +75,14 @@ def folder_of(root: Path, step: int) -> Path:
     return root / f"step-{step:08}"
 
 
-def save(
-    root: Path, step: int, parts: Mapping[str, Tensors], facts: Mapping[str, Any], keep: int
-) -> Path:
-    """Writes the checkpoint of `step` and removes all but the newest `keep`.
+def save(root: Path, step: int, parts: Mapping[str, Tensors], facts: Mapping[str, Any]) -> Path:
+    """Writes the checkpoint of `step`.
 
     Args:
         root: Folder of the checkpoints.
         step: Optimizer updates applied.
         parts: Arrays by name, for each part.
         facts: What else belongs into the manifest, as JSON.
-        keep: How many to leave, this one included.
 
     Raises:
         UserError: The disk is full or refuses; older checkpoints are as they were.
@@ -94,17 +91,15 @@ def save(
     writing = root / f".writing-{path.name}"
     try:
         root.mkdir(parents=True, exist_ok=True)
-        _remove(writing)
+        remove(writing)
         writing.mkdir()
         files = {name: _save_part(writing / name, part) for name, part in _files(parts)}
         manifest = {"format": FORMAT, "step": step, "files": files, **facts}
         _save_manifest(writing / MANIFEST, manifest)
         _flush(writing)
-        _remove(path)  # A damaged one of the same step; a complete one is not written twice.
+        remove(path)  # A damaged one of the same step; a complete one is not written twice.
         writing.rename(path)
         _flush(root)
-        for old in steps(root)[keep:]:
-            _remove(folder_of(root, old))
     except (OSError, SafetensorError) as error:
         shutil.rmtree(writing, ignore_errors=True)
         raise UserError(
@@ -120,7 +115,7 @@ def verify(path: Path) -> Checkpoint:
     Raises:
         DamagedError: Something is missing, cut or altered.
     """
-    manifest = _read_manifest(path / MANIFEST)
+    manifest = read_manifest(path)
     if f"step-{manifest['step']:08}" != path.name:
         raise DamagedError(f"{MANIFEST} is of step {manifest['step']}")
     for name, expected in manifest["files"].items():
@@ -133,6 +128,31 @@ def verify(path: Path) -> Checkpoint:
         if found["sha256"] != expected["sha256"]:
             raise DamagedError(f"{name} does not have the SHA-256 of its manifest")
     return Checkpoint(path, manifest)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What a checkpoint says of itself; its files are not looked at.
+
+    Raises:
+        DamagedError: It is missing, cut or altered.
+        UserError: It is of a later format.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_bytes())
+        digest = manifest.pop("sha256")
+    except OSError as error:
+        raise DamagedError(f"{path.name}: {error.strerror}") from None
+    except (ValueError, TypeError, AttributeError, KeyError):
+        raise DamagedError(f"{path.name} is not a manifest") from None
+    if digest != _digest(manifest):
+        raise DamagedError(f"{path.name} was altered")
+    if manifest["format"] != FORMAT:
+        raise UserError(
+            f"{path}: checkpoint format {manifest['format']}, but this llm-keras reads {FORMAT};"
+            " use the version that wrote it"
+        )
+    return dict(manifest)
 
 
 def newest(root: Path) -> tuple[Checkpoint | None, list[str]]:
@@ -163,7 +183,7 @@ def set_aside(root: Path, used: Checkpoint) -> None:
         if step > used.step:
             path = folder_of(root, step)
             aside = root / f"{DAMAGED}{path.name}"
-            _remove(aside)
+            remove(aside)
             path.rename(aside)
 
 
@@ -172,6 +192,15 @@ def clean(root: Path) -> None:
     for prefix in HIDDEN:
         for path in root.glob(f"{prefix}*"):
             shutil.rmtree(path)
+
+
+def remove(path: Path) -> None:
+    """Removes a folder so that no half of it ever stands under its name."""
+    if path.exists():
+        hidden = path.with_name(f".removing-{path.name.lstrip('.')}")
+        shutil.rmtree(hidden, ignore_errors=True)
+        path.rename(hidden)
+        shutil.rmtree(hidden)
 
 
 def steps(root: Path) -> list[int]:
@@ -203,24 +232,6 @@ def _save_manifest(path: Path, manifest: dict[str, Any]) -> None:
     _flush(path)
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads(path.read_bytes())
-        digest = manifest.pop("sha256")
-    except OSError as error:
-        raise DamagedError(f"{path.name}: {error.strerror}") from None
-    except (ValueError, TypeError, AttributeError, KeyError):
-        raise DamagedError(f"{path.name} is not a manifest") from None
-    if digest != _digest(manifest):
-        raise DamagedError(f"{path.name} was altered")
-    if manifest["format"] != FORMAT:
-        raise UserError(
-            f"{path}: checkpoint format {manifest['format']}, but this llm-keras reads {FORMAT};"
-            " use the version that wrote it"
-        )
-    return dict(manifest)
-
-
 def _digest(manifest: Mapping[str, Any]) -> str:
     """SHA-256 of the manifest's values, whatever their order and spacing."""
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
@@ -233,15 +244,6 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _remove(path: Path) -> None:
-    """Removes a folder so that no half of it ever stands under its name."""
-    if path.exists():
-        hidden = path.with_name(f".removing-{path.name.lstrip('.')}")
-        shutil.rmtree(hidden, ignore_errors=True)
-        path.rename(hidden)
-        shutil.rmtree(hidden)
 
 
 def _reason(error: Exception) -> str:

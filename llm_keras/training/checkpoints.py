@@ -9,6 +9,7 @@ needs nothing but itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +18,61 @@ import numpy as np
 
 from llm_keras import console, models
 from llm_keras.errors import UserError
+from llm_keras.parallel.engine import Engine
 from llm_keras.run_folder import RunFolder
-from llm_keras.training import checkpoint_files, lora, resume
+from llm_keras.training import checkpoint_files, keeping, lora, resume
 from llm_keras.training.checkpoint_files import Checkpoint, DamagedError
+from llm_keras.training.keeping import Keep
 from llm_keras.training.trainer import Trainer
 
 NETWORK, OPTIMIZER, AVERAGE, LORA = "network", "optimizer", "average", "lora"
+KEEP_NEWEST = Keep()
 
 #: Variables and their names in a checkpoint.
 Named = list[tuple[str, keras.Variable]]
 
 
-def save(root: Path, trainer: Trainer, facts: Mapping[str, Any], keep: int) -> Path:
-    """Writes the trainer's state, complete or not at all.
+@dataclass(frozen=True)
+class Snapshot:
+    """The state of a training at one step, in memory of its own: training may go on.
+
+    Attributes:
+        step: Updates behind it.
+        parts: Arrays by name, for each part.
+    """
+
+    step: int
+    parts: dict[str, dict[str, np.ndarray]]
+
+
+def snapshot(trainer: Trainer) -> Snapshot:
+    """Copies the trainer's state. In a run of several processes all of them call it."""
+    return Snapshot(
+        trainer.step,
+        {part: _values(trainer.engine, named) for part, named in _state(trainer).items()},
+    )
+
+
+def write(root: Path, state: Snapshot, facts: Mapping[str, Any], keep: Keep) -> Path:
+    """Writes a state, complete or not at all, and removes what is not to be kept any more.
 
     Args:
         root: Folder of the checkpoints.
-        trainer: What is trained, compiled.
-        facts: See `resume.facts`.
-        keep: How many checkpoints to leave, this one included.
+        state: See `snapshot`.
+        facts: What else belongs into the manifest, as JSON; see `resume.facts`.
+        keep: Which checkpoints stay.
 
     Raises:
         UserError: The disk is full or refuses; older checkpoints are as they were.
     """
-    parts = {part: _values(named) for part, named in _state(trainer).items()}
-    return checkpoint_files.save(root, trainer.step, parts, facts, keep)
+    path = checkpoint_files.save(root, state.step, state.parts, facts)
+    keeping.prune(root, keep)
+    return path
+
+
+def save(root: Path, trainer: Trainer, facts: Mapping[str, Any], keep: Keep = KEEP_NEWEST) -> Path:
+    """Writes the trainer's state now; see `write`."""
+    return write(root, snapshot(trainer), facts, keep)
 
 
 def save_initial(folder: RunFolder, network: models.Transformer, facts: Mapping[str, Any]) -> Path:
@@ -60,20 +91,27 @@ def save_initial(folder: RunFolder, network: models.Transformer, facts: Mapping[
             f"{folder.checkpoints}: has checkpoints already; choose another --output, or delete it"
         )
     facts = {**facts, **resume.initial_facts(network.settings, folder)}
-    parts = {NETWORK: _values(_named(network.variables))}
-    return checkpoint_files.save(folder.checkpoints, 0, parts, facts, keep=1)
+    parts = {NETWORK: _values(Engine(), _named(network.variables))}
+    return checkpoint_files.save(folder.checkpoints, 0, parts, facts)
 
 
-def latest(root: Path) -> Checkpoint | None:
+def latest(root: Path, *, strict: bool = False) -> Checkpoint | None:
     """The newest complete checkpoint; None if there never was one.
 
-    Damaged newer ones are named in a warning.
+    Args:
+        root: Folder of the checkpoints.
+        strict: Whether damaged newer ones are an error; else they are named in a warning.
 
     Raises:
-        UserError: There are checkpoints, but none can be used.
+        UserError: There are checkpoints, but none can be used, or a newer one is damaged.
     """
     found, problems = checkpoint_files.newest(root)
     if found is not None and problems:
+        if strict:
+            raise UserError(
+                f"{'; '.join(problems)}: --strict goes on from the newest checkpoint alone; bring"
+                f" back an intact copy, or leave --strict out to go on from {found.path}"
+            )
         console.warn(f"{'; '.join(problems)}: using {found.path} instead")
     return found
 
@@ -88,7 +126,7 @@ def restore(checkpoint: Checkpoint, trainer: Trainer) -> None:
     """
     for part, named in _state(trainer).items():
         if part == NETWORK or not is_initial(checkpoint):
-            _assign(checkpoint, part, checkpoint.tensors(part), named)
+            _assign(checkpoint, part, checkpoint.tensors(part), named, trainer.engine)
     if is_initial(checkpoint) and trainer.average is not None:
         trainer.average.reset()
 
@@ -122,7 +160,7 @@ def load_network(folder: RunFolder, network: keras.Model, step: int | None = Non
             checkpoint = checkpoint_files.verify(path)
         except DamagedError as error:
             raise UserError(f"{path}: {error}; choose another checkpoint") from None
-    _assign(checkpoint, NETWORK, _judged(checkpoint), _named(network.variables))
+    _assign(checkpoint, NETWORK, _judged(checkpoint), _named(network.variables), Engine())
     return checkpoint.step
 
 
@@ -155,12 +193,16 @@ def _named(variables: Sequence[keras.Variable]) -> Named:
     return [(f"{index:04}:{variable.path}", variable) for index, variable in enumerate(variables)]
 
 
-def _values(named: Named) -> dict[str, np.ndarray]:
-    return {name: np.asarray(variable.value.numpy()) for name, variable in named}
+def _values(engine: Engine, named: Named) -> dict[str, np.ndarray]:
+    return {name: engine.value(variable) for name, variable in named}
 
 
 def _assign(
-    checkpoint: Checkpoint, part: str, tensors: Mapping[str, np.ndarray], named: Named
+    checkpoint: Checkpoint,
+    part: str,
+    tensors: Mapping[str, np.ndarray],
+    named: Named,
+    engine: Engine,
 ) -> None:
     saved = [f"{name} {tuple(array.shape)}" for name, array in sorted(tensors.items())]
     wanted = [f"{name} {tuple(variable.shape)}" for name, variable in sorted(named, key=_name)]
@@ -172,7 +214,7 @@ def _assign(
             f"{checkpoint.path}: {part} has {len(saved)} variables, the run file's {len(wanted)}"
         )
     for name, variable in named:
-        variable.assign(tensors[name])
+        engine.assign(variable, tensors[name])
 
 
 def _name(named: tuple[str, keras.Variable]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from llm_keras import files
 from llm_keras.errors import UserError
 
 SECONDS_BETWEEN_FLUSHES = 1.0
@@ -33,11 +35,9 @@ class JsonLines:
     def __init__(self, path: Path, step: int) -> None:
         kept = [line for line in _lines(path) if _step(line) <= step]
         self.last_step = _step(kept[-1]) if kept else 0
-        partial = path.with_name(path.name + ".partial")
         self._path = path
         with self._clear_errors():
-            partial.write_text("".join(kept), encoding="utf-8")
-            partial.replace(path)
+            files.write_whole(path, "".join(kept))
             self._file = path.open("a", encoding="utf-8")
         self._flushed = time.monotonic()
 
@@ -49,13 +49,16 @@ class JsonLines:
         if time.monotonic() - self._flushed >= SECONDS_BETWEEN_FLUSHES:
             self.flush()
 
-    def flush(self, *, to_disk: bool = False) -> None:
-        """Makes the lines visible to readers; `to_disk` makes them outlive a power cut, too."""
+    def flush(self) -> None:
+        """Makes the lines visible to readers."""
         with self._clear_errors():
             self._file.flush()
-            if to_disk:
-                os.fsync(self._file.fileno())
         self._flushed = time.monotonic()
+
+    def sync(self) -> None:
+        """Waits until all that was flushed would outlive a power cut; in any thread."""
+        with self._clear_errors():
+            os.fsync(self._file.fileno())
 
     def __enter__(self) -> Self:
         return self
@@ -79,13 +82,13 @@ class JsonLines:
             ) from error
 
 
-def float32(value: float) -> float:
-    """A float32 in nine digits, which tell it from every other float32.
+def float32(value: float) -> float | None:
+    """A float32 in nine digits, which tell it from every other float32; None if it is not finite.
 
-    >>> float32(0.10000000149011612)
-    0.100000001
+    >>> float32(0.10000000149011612), float32(float("inf"))
+    (0.100000001, None)
     """
-    return float(f"{value:.9g}")
+    return float(f"{value:.9g}") if math.isfinite(value) else None
 
 
 def _lines(path: Path) -> list[str]:

@@ -17,16 +17,21 @@ from llm_keras.run_folder import RunFolder
 from llm_keras.training import (
     checkpoint_files,
     checkpoints,
+    consumed,
     lock,
     lora,
     optimizers,
     resume,
     stopping,
 )
-from llm_keras.training.callbacks import Checkpoints, StepMetrics, Validation
+from llm_keras.training.background import BackgroundWriter
+from llm_keras.training.callbacks import StepMetrics, Validation
 from llm_keras.training.checkpoint_files import Checkpoint
+from llm_keras.training.divergence import Watch
 from llm_keras.training.json_lines import JsonLines
+from llm_keras.training.keeping import VALIDATION_LOSS
 from llm_keras.training.resume import Facts
+from llm_keras.training.saving import Checkpoints
 from llm_keras.training.stopping import StopRequest
 from llm_keras.training.trainer import Trainer
 
@@ -34,7 +39,7 @@ from llm_keras.training.trainer import Trainer
 Stores = tuple[RecordStore, RecordStore]
 
 
-def train(run: config.Run, folder: RunFolder) -> None:
+def train(run: config.Run, folder: RunFolder, *, strict: bool = False) -> None:
     """Trains as `run.training` says, from the newest checkpoint on if there is one.
 
     Leaves checkpoints, metrics.jsonl and validation.jsonl in the run folder. Stopped by a signal, a
@@ -45,7 +50,8 @@ def train(run: config.Run, folder: RunFolder) -> None:
         UserError: The corpus is missing or damaged, a setting changed since the checkpoint, another
             process trains here, more devices are asked for than there are, or the disk is full.
         InterruptedRunError: SIGTERM or Ctrl-C; the work is saved.
-        DivergedError: The loss or its gradient is not finite; the checkpoints before it stand.
+        DivergedError: The loss or its gradient is not finite, or there were too many steps that
+            were skipped for that; the checkpoints before it stand.
     """
     with lock.only_one(folder.training_lock):
         checkpoint_files.clean(folder.checkpoints)
@@ -55,7 +61,8 @@ def train(run: config.Run, folder: RunFolder) -> None:
         engine = engines.from_config(run.training.parallelism)
         stores = _open_corpus(run, folder)
         facts = resume.facts(run, stores[0].manifest, threads)
-        checkpoint = checkpoints.latest(folder.checkpoints)
+        facts["rows"] = consumed.facts(run, stores[0])
+        checkpoint = checkpoints.latest(folder.checkpoints, strict=strict)
         _check(checkpoint, run, facts)
         if checkpoint is not None and checkpoint.step == run.training.total_steps:
             console.say(f"train: all {checkpoint.step} steps are done already")
@@ -64,7 +71,11 @@ def train(run: config.Run, folder: RunFolder) -> None:
             trainer = _trainer(run, folder, engine)
             if checkpoint is not None:
                 _restore(checkpoint, trainer, folder)
-            _fit(run, folder, trainer, stores, facts, stop)
+                facts["divergence"] = checkpoint.manifest.get("divergence")
+            try:
+                _fit(run, folder, trainer, stores, facts, stop)
+            except DivergedError as error:
+                raise DivergedError(f"{error}. {_kept(folder)}") from None
 
 
 def _open_corpus(run: config.Run, folder: RunFolder) -> Stores:
@@ -125,6 +136,7 @@ def _trainer(run: config.Run, folder: RunFolder, engine: Engine) -> Trainer:
         masking=_masking(run, folder) if run.model.kind == "masked_lm" else None,
         ema_decay=settings.ema_decay,
         engine=engine,
+        skips_bad_steps=settings.divergence.goes_on,
     )
     trainer.compile(
         optimizers.build(settings, network.trainable_variables, run.model.width_multiplier)
@@ -171,12 +183,21 @@ def _fit(
         JsonLines(folder.validation_metrics, start) as validation,
         console.progress("train", settings.total_steps, initial=start, unit="steps") as progress,
         input_pipeline.reader_errors(*stores),
+        BackgroundWriter() as writer,
     ):
         batches, held_out = _datasets(run, stores, start, trainer.engine)
-        saving = Checkpoints(folder.checkpoints, settings, facts, metrics, stop)
+        watch = Watch(settings, folder.checkpoints, writer, facts.get("divergence"))
+        validating = Validation(held_out, validation, settings, stop)
+
+        def facts_at(step: int) -> Facts:
+            loss = validating.loss_at(step)
+            return {**facts, VALIDATION_LOSS: loss, "divergence": watch.history.to_json()}
+
+        saving = Checkpoints(folder.checkpoints, settings, facts_at, metrics, writer, stop)
         callbacks = [
-            StepMetrics(metrics, progress),
-            Validation(held_out, validation, settings, stop),
+            watch,  # First: what a step leaves is settled before others look at it.
+            StepMetrics(metrics, progress, watch),
+            validating,
             saving,  # Last: what belongs to a step is written before the step is saved.
         ]
         try:
@@ -187,8 +208,6 @@ def _fit(
                 shuffle=False,  # The order is the dataset's own.
                 verbose=0,
             )
-        except DivergedError as error:
-            raise DivergedError(f"{error}. {_kept(folder)}") from None
         except tf.errors.OpError:
             if trainer.step > start and any(store.failure for store in stores):
                 saving.save()  # The updates so far are good; it is the next rows that are not.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from llm_keras.errors import DivergedError
@@ -21,6 +22,11 @@ from llm_keras.training.objectives import Batch
 
 Logs = dict[str, tf.Tensor]
 _NOT_FINITE = "llm_keras: the loss or its gradient is not finite"
+#: What to do about a training that diverges.
+REMEDY = (
+    "Lower the learning rate, or warm up for longer; or go on without such steps, by"
+    " training.divergence in the run file"
+)
 #: 2**31 / golden ratio: no two seeds share an update's key in a run of practical length.
 _GOLDEN = 1_327_217_885
 
@@ -51,6 +57,12 @@ class Trainer(keras.Model):
         ema_decay: See `WeightAverage`; `evaluate` judges the average. None: no average.
         engine: The devices; the network must have been built under its scope. None: those of the
             `tf.distribute` strategy in scope, which without a scope is one device.
+        skips_bad_steps: Whether a step whose loss or gradient is not finite, or whose loss exceeds
+            `loss_limit`, leaves everything but the count of updates as it was, and `applied` is 0
+            in the logs. Otherwise a step that is not finite ends `fit` with a DivergedError.
+
+    Attributes:
+        loss_limit: With `skips_bad_steps`: float32 scalar, infinite until something is assigned.
 
     Differs from the source: Keras clips before it sums over replicas, refuses accumulation under a
     distribution strategy, and weighs rows, not tokens (keras-team/keras#20582, #20585).
@@ -70,6 +82,7 @@ class Trainer(keras.Model):
         masking: Masking | None = None,
         ema_decay: float | None = None,
         engine: Engine | None = None,
+        skips_bad_steps: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -82,6 +95,10 @@ class Trainer(keras.Model):
         self.learner = Learner(network, objectives.of(network, masking), self.token_loss)
         self.ema_decay = ema_decay
         self.average: WeightAverage | None = None
+        self.skips_bad_steps = skips_bad_steps
+        if skips_bad_steps:
+            with self.engine.scope():
+                self.loss_limit = keras.Variable(np.inf, dtype="float32", trainable=False)
         self.token_counter = keras.metrics.Sum(name="tokens", dtype="float32")
         self.built = True
         self.engine.place_weights(network.variables)
@@ -169,7 +186,7 @@ class Trainer(keras.Model):
                     raise
             raise DivergedError(
                 f"step {self.step + 1}: the loss or its gradient is not a finite number; the update"
-                " was not applied. Lower the learning rate, or warm up for longer"
+                f" was not applied. {REMEDY}"
             )
 
         return call
@@ -183,22 +200,42 @@ class Trainer(keras.Model):
         loss, grad_norm = sums.loss * per_token, self.engine.global_norm(means)
         learning_rate = tf.identity(self.optimizer.learning_rate)
         finite = tf.math.is_finite(loss) & tf.math.is_finite(grad_norm)
-        with tf.control_dependencies([tf.debugging.Assert(finite, [_NOT_FINITE]), learning_rate]):
-            self.engine.apply(self.optimizer, means, self.trainable_variables)
-        if self.average is not None:
-            self.average.update(self.optimizer.iterations)
+        if self.skips_bad_steps:
+            good = finite & (loss <= tf.convert_to_tensor(self.loss_limit))
+            with tf.control_dependencies([learning_rate]):
+                self.engine.update_if(
+                    good, lambda: self._update(means), self.optimizer, self._changed_by_update()
+                )
+        else:
+            told = tf.debugging.Assert(finite, [_NOT_FINITE])
+            with tf.control_dependencies([told, learning_rate]):
+                self._update(means)
         logs = {
             "loss": loss,
             "tokens": sums.tokens,
             "learning_rate": learning_rate,
             "grad_norm": grad_norm,
         }
+        if self.skips_bad_steps:
+            logs["applied"] = tf.cast(good, tf.float32)
         experts = self.network.settings.experts
         if experts is not None:
             choices = sums.routed * experts.experts_per_token
             logs["router_loss"] = sums.router_loss * per_token
             logs["dropped_fraction"] = tf.math.divide_no_nan(sums.dropped, choices)
         return logs
+
+    def _update(self, gradients: Sequence[tf.Tensor]) -> None:
+        self.engine.apply(self.optimizer, gradients, self.trainable_variables)
+        if self.average is not None:
+            self.average.update(self.optimizer.iterations)
+
+    def _changed_by_update(self) -> list[keras.Variable]:
+        """All but the count of updates."""
+        counted = self.optimizer.iterations
+        slots = [variable for variable in self.optimizer.variables if variable is not counted]
+        means = self.average.averages if self.average is not None else []
+        return [*self.trainable_variables, *slots, *means]
 
     def _test_step(self, batch: Batch) -> Logs:
         """The cross-entropy of one batch, on the engine's devices."""
@@ -235,6 +272,7 @@ class Trainer(keras.Model):
             "z_loss": self.token_loss.z_loss,
             "masking": keras.saving.serialize_keras_object(self.masking),
             "ema_decay": self.ema_decay,
+            "skips_bad_steps": self.skips_bad_steps,
         }
 
     @classmethod

@@ -332,7 +332,7 @@ def test_combination(number, folder, tmp_path):
     saved, again = RunFolder(tmp_path), recipe._trainer(run, folder)
     alpha = run.training.lora.alpha if run.training.lora else None
     facts = {"settings": {"training.lora.alpha": alpha}}
-    checkpoints.save(saved.checkpoints, trainer, facts, keep=1)
+    checkpoints.save(saved.checkpoints, trainer, facts)
     checkpoints.restore(checkpoints.latest(saved.checkpoints), again)
     for old, new in zip(_state(trainer), _state(again), strict=True):
         np.testing.assert_array_equal(old, new)

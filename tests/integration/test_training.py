@@ -172,7 +172,13 @@ def test_a_finished_run_has_nothing_to_do(uninterrupted, capfd):
 
 def test_after_a_kill_the_losses_are_those_of_an_uninterrupted_run(folder, uninterrupted):
     """SIGKILL after step 13, in a process of its own; the last checkpoint is of step 8."""
-    kill = "after_step(lambda step: step == 13 and os.kill(os.getpid(), signal.SIGKILL))"
+    kill = """
+def kill(step):
+    if step == 13:
+        time.sleep(1)  # as long as it takes to write the checkpoint of step 8 in the background
+        os.kill(os.getpid(), signal.SIGKILL)
+after_step(kill)
+"""
     child = in_child(folder, kill)
     assert child.communicate()[0] == ""
     assert child.returncode == -signal.SIGKILL

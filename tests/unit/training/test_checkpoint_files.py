@@ -22,8 +22,8 @@ def root(tmp_path):
     return tmp_path / "checkpoints"
 
 
-def save(root, step, keep=5):
-    return files.save(root, step, PARTS, {"settings": {"seed": 3}}, keep)
+def save(root, step):
+    return files.save(root, step, PARTS, {"settings": {"seed": 3}})
 
 
 def flip(path, offset=-1):
@@ -49,12 +49,6 @@ def test_what_was_saved_is_read_back(root):
 
 def test_an_empty_folder_has_no_checkpoint(root):
     assert files.newest(root) == (None, [])
-
-
-def test_only_the_newest_are_kept(root):
-    for step in (100, 200, 300):
-        save(root, step, keep=2)
-    assert sorted(path.name for path in root.iterdir()) == ["step-00000200", "step-00000300"]
 
 
 def test_everyone_may_read_a_checkpoint(root):
@@ -165,10 +159,10 @@ from llm_keras.training import checkpoint_files as files
 root = Path(sys.argv[1])
 small = {"network": {"a": np.zeros(10, "float32")}}
 large = {"network": {"a": np.zeros(100_000, "float32")}}
-files.save(root, 100, small, {}, keep=1)
+files.save(root, 100, small, {})
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 try:
-    files.save(root, 200, large, {}, keep=1)
+    files.save(root, 200, large, {})
 except UserError as error:
     print(error)
 """
@@ -189,12 +183,12 @@ def test_a_full_disk_leaves_the_checkpoint_before(root):
 KILLED = """
 import os, signal, sys, numpy as np
 from pathlib import Path
-from llm_keras.training import checkpoint_files as files
+from llm_keras.training import checkpoint_files as files, keeping
 PARTS = {"network": {"a": np.zeros(50_000, "float32")}, "optimizer": {"b": np.ones(9, "float32")}}
 CALLS = ("open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.truncate", "os.chmod")
 
 def save_and_die(root, moment):
-    files.save(root, 100, PARTS, {}, keep=1)
+    files.save(root, 100, PARTS, {})
     calls = []
     def hook(event, arguments):
         if event in CALLS:
@@ -202,7 +196,8 @@ def save_and_die(root, moment):
             if len(calls) == moment:
                 os.kill(os.getpid(), signal.SIGKILL)
     sys.addaudithook(hook)
-    files.save(root, 200, PARTS, {}, keep=1)
+    files.save(root, 200, PARTS, {})
+    keeping.prune(root, keeping.Keep(last=1))
     os._exit(0)
 
 for moment in range(1, 100):

@@ -33,7 +33,7 @@ def add_lora(network):
 def test_a_restored_training_goes_on_bit_for_bit(small, way, tmp_path):
     trainer, again = make(small, **WAYS[way]), make(small, **WAYS[way])
     small.fit(trainer, small.make_batches(6).take(3))
-    checkpoints.save(tmp_path, trainer, {}, keep=1)
+    checkpoints.save(tmp_path, trainer, {})
     expected = small.fit(trainer, small.make_batches(6).skip(3))
     checkpoints.restore(checkpoint_files.newest(tmp_path)[0], again)
     assert small.fit(again, small.make_batches(6).skip(3)) == expected

@@ -48,7 +48,7 @@ def test_lines_are_readable_within_a_second(tmp_path, monkeypatch):
         lines.append(step=2)
         assert steps(path) == [1, 2]
         lines.append(step=3)
-        lines.flush(to_disk=True)
+        lines.flush()
         assert steps(path) == [1, 2, 3]
         lines.append(step=4)
     assert steps(path) == [1, 2, 3, 4]

@@ -61,7 +61,7 @@ def test_merged_kernels_give_the_same_logits(small, adapted, tmp_path):
     """Through a checkpoint; it holds averages too, so they are what the base is given."""
     trainer, inputs, *_ = adapted
     facts = {"settings": {"training.lora.alpha": SETTINGS.alpha}}
-    checkpoints.save(RunFolder(tmp_path).checkpoints, trainer, facts, keep=1)
+    checkpoints.save(RunFolder(tmp_path).checkpoints, trainer, facts)
     plain = small.make_network(num_layers=2, dropout=0.0)
     assert checkpoints.load_network(RunFolder(tmp_path), plain) == 6
     with trainer.average.in_place():
