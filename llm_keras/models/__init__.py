@@ -25,13 +25,13 @@ KINDS: dict[str, type[Transformer]] = {
 
 def build(run: config.Run) -> Transformer:
     """The model of a run, with its weights made; deterministic by `run.seed` and layer name."""
-    mixed = run.training.precision == "bfloat16"
+    precision = run.training.precision
     return build_model(
         run.model,
         vocabulary_size=run.tokenizer.vocabulary_size,
         sequence_length=run.records.sequence_length,
         seed=run.seed,
-        dtype_policy="mixed_bfloat16" if mixed else "float32",
+        dtype_policy="float32" if precision == "float32" else f"mixed_{precision}",
     )
 
 
@@ -50,7 +50,8 @@ def build_model(
         vocabulary_size: Tokens.
         sequence_length: Most positions.
         seed: Of the initial weights.
-        dtype_policy: "float32", or "mixed_bfloat16" to compute in bfloat16 on float32 weights.
+        dtype_policy: "float32", or "mixed_bfloat16" or "mixed_float16" to compute in 16 bits on float32
+            weights.
     """
     kind = KINDS[settings.kind]
     model = kind(settings, vocabulary_size, sequence_length, seed, dtype=dtype_policy)

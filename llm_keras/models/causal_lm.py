@@ -12,11 +12,19 @@ import keras
 import tensorflow as tf
 
 from llm_keras import config, layers
-from llm_keras.layers.attention import Cache
+from llm_keras.layers.attention import Cache, Context
 from llm_keras.layers.shapes import sizes
 from llm_keras.models import parts
+from llm_keras.models.chain import BlockPart, Carry, Inputs, Part, stack
 from llm_keras.models.decoding import decode_context, rows_of
-from llm_keras.models.transformer import Forward, Inputs, Transformer, add_positions, row_context
+from llm_keras.models.transformer import (
+    Transformer,
+    add_positions,
+    positions_of,
+    present,
+    row_context,
+    turning,
+)
 
 
 @keras.saving.register_keras_serializable(package="llm_keras")
@@ -49,7 +57,7 @@ class CausalLM(Transformer):
         embedding, positions, blocks, final_norm, output_projection: The parts, in order;
             `embedding_norm`, `final_norm` and `positions` are None where the settings have none,
             `output_projection` where the embedding is tied.
-        block_call: How a block is called; replace it to rematerialize.
+        run_blocks: How blocks are called; replace it to rematerialize.
     """
 
     kind = "causal_lm"
@@ -84,17 +92,15 @@ class CausalLM(Transformer):
                 vocabulary_size, ("hidden", "vocabulary"), name="output_projection", **common
             )
 
-    def forward(self, inputs: Inputs, dropout_key: tf.Tensor | None = None) -> Forward:
-        """All but the output projection; arguments as `call`."""
-        tokens, segments = inputs["tokens"], inputs.get("segments")
-        positions = inputs.get("positions")
-        x, context = self._embed(
-            tokens, tf.range(sizes(tokens)[1]) if positions is None else positions
-        )
-        context |= row_context(self.settings, self.positions, tokens, segments, causal=True)
-        x = self.embedding_dropout(x, dropout_key)
-        x, router = self._run(self.blocks, x, context, dropout_key)
-        return Forward(x if self.final_norm is None else self.final_norm(x), router)
+    def chain(self) -> list[Part | BlockPart]:
+        """Embedding, blocks, head."""
+        head = self.embedding if self.output_projection is None else self.output_projection
+        own, shared = parts.own_and_shared(self.positions)
+        return [
+            Part("embedding", present(self.embedding, own, self.embedding_norm), self._first),
+            *stack(self.blocks, self._context, *shared),
+            Part("head", present(self.final_norm, head), self._last),
+        ]
 
     @property
     def head_variables(self) -> list[keras.Variable]:
@@ -133,7 +139,8 @@ class CausalLM(Transformer):
         batch, length = sizes(tokens)
         room = sizes(cache[0][0])[1]
         place = decode_context(self.settings, self.positions, tokens, room, start, left_padding)
-        x, tables = self._embed(tokens, place.positions)
+        x = self._embed(tokens, place.positions)
+        tables = turning(self.positions, place.positions)
         context = place.context | {name: rows_of(table) for name, table in tables.items()}
         x, filled = rows_of(x), []
         for block, empty in zip(self.blocks, cache, strict=True):
@@ -142,22 +149,23 @@ class CausalLM(Transformer):
         x = x if self.final_norm is None else self.final_norm(x)
         return tf.reshape(x, [batch, length, self.settings.hidden_dim]), filled
 
-    def _embed(
-        self, tokens: tf.Tensor, positions: tf.Tensor
-    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """The input of the first block, and what positions give to all blocks."""
-        x, tables = add_positions(self.positions, self.embedding(tokens), positions)
-        return x if self.embedding_norm is None else self.embedding_norm(x), tables
+    def _embed(self, tokens: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+        """The input of the first block, before dropout."""
+        x = add_positions(self.positions, self.embedding(tokens), positions)
+        return x if self.embedding_norm is None else self.embedding_norm(x)
 
-    def _parts(self) -> list[keras.layers.Layer | None]:
-        return [
-            self.embedding,
-            self.positions,
-            self.embedding_norm,
-            *self.blocks,
-            self.final_norm,
-            self.output_projection,
-        ]
+    def _first(self, _: Carry, inputs: Inputs, dropout_key: tf.Tensor | None) -> Carry:
+        x = self._embed(inputs["tokens"], positions_of(inputs))
+        return {"x": self.embedding_dropout(x, dropout_key), "router": tf.zeros([3])}
+
+    def _context(self, _: Carry, inputs: Inputs) -> Context:
+        tokens, segments = inputs["tokens"], inputs.get("segments")
+        tables = turning(self.positions, positions_of(inputs))
+        return tables | row_context(self.settings, self.positions, tokens, segments, causal=True)
+
+    def _last(self, carry: Carry, _: Inputs, __: tf.Tensor | None) -> Carry:
+        x = carry["x"]
+        return {**carry, "x": x if self.final_norm is None else self.final_norm(x)}
 
     def _project(self, hidden: tf.Tensor) -> tf.Tensor:
         if self.output_projection is None:

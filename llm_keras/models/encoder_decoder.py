@@ -15,9 +15,16 @@ from llm_keras import config, layers
 from llm_keras.layers.attention import Context
 from llm_keras.layers.masks import filling_mask
 from llm_keras.layers.shapes import sizes
-from llm_keras.models import parts
+from llm_keras.models import chain, parts
+from llm_keras.models.chain import BlockPart, Carry, Inputs, Part, stack
 from llm_keras.models.decoding import decode_context, rows_of
-from llm_keras.models.transformer import Forward, Inputs, Transformer, add_positions, row_context
+from llm_keras.models.transformer import (
+    Transformer,
+    add_positions,
+    present,
+    row_context,
+    turning,
+)
 
 Cache = dict[str, Any]
 
@@ -130,21 +137,20 @@ class EncoderDecoder(Transformer):
                 vocabulary_size, ("hidden", "vocabulary"), name="output_projection", **common
             )
 
-    def forward(self, inputs: Inputs, dropout_key: tf.Tensor | None = None) -> Forward:
-        """All but the output projection; arguments as `call`."""
-        memory = self._encode(inputs, dropout_key)
-        tokens, segments = inputs["tokens"], inputs.get("segments")
-        x, context = self._embed_target(tokens, tf.range(sizes(tokens)[1]))
-        context |= row_context(self.settings, self.decoder_positions, tokens, segments, causal=True)
-        context |= {"memory": memory.hidden, "memory_mask": self._memory_mask(inputs)}
-        x = self.decoder_dropout(x, dropout_key)
-        x, router = self._run(self.decoder_blocks, x, context, dropout_key)
-        x = x if self.decoder_norm is None else self.decoder_norm(x)
-        return Forward(x, memory.router + router)
+    def chain(self) -> list[Part | BlockPart]:
+        """The encoder's embedding and blocks, what it hands over, the same of the decoder, head."""
+        head = self.decoder_embedding if self.output_projection is None else self.output_projection
+        own, shared = parts.own_and_shared(self.decoder_positions)
+        return [
+            *self._encoder(),
+            Part("decoder_embedding", present(self.decoder_embedding, own), self._first_of_target),
+            *stack(self.decoder_blocks, self._target_context, *shared),
+            Part("head", present(self.decoder_norm, head), self._last),
+        ]
 
     def encode(self, inputs: Inputs) -> tf.Tensor:
         """What the decoder attends to, float [B, S, D]; reads `source` and `source_segments`."""
-        return self._encode(inputs, None).hidden
+        return chain.run(self._encoder(), {}, inputs, None, self.run_blocks)["memory"]
 
     @property
     def head_variables(self) -> list[keras.Variable]:
@@ -194,7 +200,8 @@ class EncoderDecoder(Transformer):
         place = decode_context(
             self.settings, self.decoder_positions, tokens, room, start, left_padding
         )
-        x, tables = self._embed_target(tokens, place.positions)
+        x = self._embed_target(tokens, place.positions)
+        tables = turning(self.decoder_positions, place.positions)
         context = place.context | {name: rows_of(table) for name, table in tables.items()}
         context["memory_mask"] = cache["memory_mask"]
         x, filled = rows_of(x), []
@@ -219,19 +226,52 @@ class EncoderDecoder(Transformer):
             for name in ("encoder_embedding", "decoder_embedding")
         )
 
-    def _encode(self, inputs: Inputs, dropout_key: tf.Tensor | None) -> Forward:
+    def _encoder(self) -> list[Part | BlockPart]:
+        own, shared = parts.own_and_shared(self.encoder_positions)
+        return [
+            Part("encoder_embedding", present(self.encoder_embedding, own), self._first_of_source),
+            *stack(self.encoder_blocks, self._source_context, *shared),
+            Part("memory", present(self.encoder_norm), self._memory),
+        ]
+
+    def _first_of_source(self, _: Carry, inputs: Inputs, dropout_key: tf.Tensor | None) -> Carry:
+        source = inputs["source"]
+        x, places = self.encoder_embedding(source), tf.range(sizes(source)[1])
+        x = add_positions(self.encoder_positions, x, places)
+        return {"x": self.encoder_dropout(x, dropout_key), "router": tf.zeros([3])}
+
+    def _source_context(self, _: Carry, inputs: Inputs) -> Context:
         source, segments = inputs["source"], inputs.get("source_segments")
-        x, context = add_positions(
-            self.encoder_positions, self.encoder_embedding(source), tf.range(sizes(source)[1])
-        )
-        context |= row_context(
+        tables = turning(self.encoder_positions, tf.range(sizes(source)[1]))
+        return tables | row_context(
             self.settings, self.encoder_positions, source, segments, causal=False
         )
-        x = self.encoder_dropout(x, dropout_key)
-        x, router = self._run(self.encoder_blocks, x, context, dropout_key)
-        return Forward(x if self.encoder_norm is None else self.encoder_norm(x), router)
 
-    def _embed_target(self, tokens: tf.Tensor, positions: tf.Tensor) -> tuple[tf.Tensor, Context]:
+    def _memory(self, carry: Carry, _: Inputs, __: tf.Tensor | None) -> Carry:
+        x = carry["x"]
+        memory = x if self.encoder_norm is None else self.encoder_norm(x)
+        return {"memory": memory, "router": carry["router"]}
+
+    def _first_of_target(
+        self, carry: Carry, inputs: Inputs, dropout_key: tf.Tensor | None
+    ) -> Carry:
+        tokens = inputs["tokens"]
+        x = self._embed_target(tokens, tf.range(sizes(tokens)[1]))
+        return {**carry, "x": self.decoder_dropout(x, dropout_key)}
+
+    def _target_context(self, carry: Carry, inputs: Inputs) -> Context:
+        tokens, segments = inputs["tokens"], inputs.get("segments")
+        tables = turning(self.decoder_positions, tf.range(sizes(tokens)[1]))
+        rows = row_context(self.settings, self.decoder_positions, tokens, segments, causal=True)
+        memory = {"memory": carry["memory"], "memory_mask": self._memory_mask(inputs)}
+        return tables | rows | memory
+
+    def _last(self, carry: Carry, _: Inputs, __: tf.Tensor | None) -> Carry:
+        x = carry["x"]
+        x = x if self.decoder_norm is None else self.decoder_norm(x)
+        return {"x": x, "router": carry["router"]}
+
+    def _embed_target(self, tokens: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         return add_positions(self.decoder_positions, self.decoder_embedding(tokens), positions)
 
     def _memory_mask(self, inputs: Inputs) -> tf.Tensor:
@@ -239,19 +279,6 @@ class EncoderDecoder(Transformer):
         if segments is None:
             return tf.zeros([1, 1, 1, sizes(inputs["source"])[1]])
         return filling_mask(segments)
-
-    def _parts(self) -> list[keras.layers.Layer | None]:
-        return [
-            self.encoder_embedding,
-            self.encoder_positions,
-            *self.encoder_blocks,
-            self.encoder_norm,
-            self.decoder_embedding,
-            self.decoder_positions,
-            *self.decoder_blocks,
-            self.decoder_norm,
-            self.output_projection,
-        ]
 
     def _project(self, hidden: tf.Tensor) -> tf.Tensor:
         if self.output_projection is None:

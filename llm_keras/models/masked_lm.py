@@ -12,9 +12,17 @@ import keras
 import tensorflow as tf
 
 from llm_keras import config, layers
-from llm_keras.layers.shapes import sizes
+from llm_keras.layers.attention import Context
 from llm_keras.models import parts
-from llm_keras.models.transformer import Forward, Inputs, Transformer, add_positions, row_context
+from llm_keras.models.chain import BlockPart, Carry, Inputs, Part, stack
+from llm_keras.models.transformer import (
+    Transformer,
+    add_positions,
+    positions_of,
+    present,
+    row_context,
+    turning,
+)
 
 
 @keras.saving.register_keras_serializable(package="llm_keras")
@@ -87,19 +95,15 @@ class MaskedLM(Transformer):
             **common,
         )
 
-    def forward(self, inputs: Inputs, dropout_key: tf.Tensor | None = None) -> Forward:
-        """All but the output projection; arguments as `call`."""
-        tokens, segments = inputs["tokens"], inputs.get("segments")
-        positions = inputs.get("positions")
-        positions = tf.range(sizes(tokens)[1]) if positions is None else positions
-        x, context = add_positions(self.positions, self.embedding(tokens), positions)
-        context |= row_context(self.settings, self.positions, tokens, segments, causal=False)
-        if self.token_types is not None:
-            x = self.token_types(x, inputs.get("token_types"))
-        x = x if self.embedding_norm is None else self.embedding_norm(x)
-        x = self.embedding_dropout(x, dropout_key)
-        x, router = self._run(self.blocks, x, context, dropout_key)
-        return Forward(x if self.final_norm is None else self.final_norm(x), router)
+    def chain(self) -> list[Part | BlockPart]:
+        """Embedding, blocks, head."""
+        own, shared = parts.own_and_shared(self.positions)
+        first = present(self.embedding, own, self.token_types, self.embedding_norm)
+        return [
+            Part("embedding", first, self._first),
+            *stack(self.blocks, self._context, *shared),
+            Part("head", present(self.final_norm, self.head, self.embedding), self._last),
+        ]
 
     def sentence_vectors(self, inputs: Inputs) -> tf.Tensor:
         """The mean of a row's hidden states, filling left out, at unit length: float32 [B, D].
@@ -122,16 +126,22 @@ class MaskedLM(Transformer):
         """What `logits` reads, as far as it is trained."""
         return [*self.embedding.trainable_variables, *self.head.trainable_variables]
 
-    def _parts(self) -> list[keras.layers.Layer | None]:
-        return [
-            self.embedding,
-            self.positions,
-            self.token_types,
-            self.embedding_norm,
-            *self.blocks,
-            self.final_norm,
-            self.head,
-        ]
+    def _first(self, _: Carry, inputs: Inputs, dropout_key: tf.Tensor | None) -> Carry:
+        x = self.embedding(inputs["tokens"])
+        x = add_positions(self.positions, x, positions_of(inputs))
+        if self.token_types is not None:
+            x = self.token_types(x, inputs.get("token_types"))
+        x = x if self.embedding_norm is None else self.embedding_norm(x)
+        return {"x": self.embedding_dropout(x, dropout_key), "router": tf.zeros([3])}
+
+    def _context(self, _: Carry, inputs: Inputs) -> Context:
+        tokens, segments = inputs["tokens"], inputs.get("segments")
+        tables = turning(self.positions, positions_of(inputs))
+        return tables | row_context(self.settings, self.positions, tokens, segments, causal=False)
+
+    def _last(self, carry: Carry, _: Inputs, __: tf.Tensor | None) -> Carry:
+        x = carry["x"]
+        return {**carry, "x": x if self.final_norm is None else self.final_norm(x)}
 
     def _project(self, hidden: tf.Tensor) -> tf.Tensor:
         return self.head(hidden, embedding=self.embedding)

@@ -49,6 +49,14 @@ def positions(
     return None
 
 
+def own_and_shared(
+    positions: keras.layers.Layer | None,
+) -> tuple[keras.layers.Layer | None, tuple[keras.layers.Layer, ...]]:
+    """The layer as one of the embedding, or as one whose variables all blocks share."""
+    is_shared = isinstance(positions, SCORE_POSITIONS)
+    return (None, (positions,)) if is_shared else (positions, ())
+
+
 def norm(settings: config.Model, name: str, **common: Any) -> keras.layers.Layer:
     """A normalization of the model's kind."""
     return normalization(

@@ -5,7 +5,7 @@ B rows, T positions, D hidden, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -16,12 +16,9 @@ from llm_keras.layers.attention import Context
 from llm_keras.layers.attention_core import choose_block
 from llm_keras.layers.masks import RowMask
 from llm_keras.layers.shapes import sizes
-from llm_keras.models import parts
+from llm_keras.models import chain, parts
+from llm_keras.models.chain import BlockPart, Inputs, Part, RunBlocks
 from llm_keras.models.initialization import initialize
-
-Inputs = Mapping[str, tf.Tensor]
-Block = layers.EncoderBlock | layers.DecoderBlock
-BlockCall = Callable[[Block, tf.Tensor, Context, tf.Tensor | None], layers.BlockOutput]
 
 
 class Forward(NamedTuple):
@@ -34,13 +31,6 @@ class Forward(NamedTuple):
 
     hidden: tf.Tensor
     router: tf.Tensor
-
-
-def call_block(
-    block: Block, x: tf.Tensor, context: Context, dropout_key: tf.Tensor | None
-) -> layers.BlockOutput:
-    """Calls the block; training may put rematerialization in its place."""
-    return block(x, context, dropout_key)
 
 
 class Transformer(keras.Model):
@@ -56,7 +46,7 @@ class Transformer(keras.Model):
         seed: Of the initial weights.
 
     Attributes:
-        block_call: How a block is called; replace it to rematerialize.
+        run_blocks: How blocks are called; replace it to rematerialize.
     """
 
     #: The kind of settings that the model is made of.
@@ -80,7 +70,7 @@ class Transformer(keras.Model):
         self.vocabulary_size = vocabulary_size
         self.sequence_length = sequence_length
         self.seed = seed
-        self.block_call: BlockCall = call_block
+        self.run_blocks: RunBlocks = chain.run_blocks
         self._common = {"dtype": self.dtype_policy}
 
     def build(self, input_shape: Any = None) -> None:
@@ -90,9 +80,10 @@ class Transformer(keras.Model):
         build each there before this (its variables' paths then lack the model's name).
         """
         del input_shape
-        for part in self._parts():
-            if part is not None and not part.built:
-                part.build((None, None, self.settings.hidden_dim))
+        for part in self.chain():
+            for layer in part.layers:
+                if not layer.built:
+                    layer.build((None, None, self.settings.hidden_dim))
         self.built = True
         initialize(self)
 
@@ -106,6 +97,14 @@ class Transformer(keras.Model):
 
     def forward(self, inputs: Inputs, dropout_key: tf.Tensor | None = None) -> Forward:
         """All but the output projection; arguments as `call`."""
+        carry = chain.run(self.chain(), {}, inputs, dropout_key, self.run_blocks)
+        return Forward(carry["x"], carry["router"])
+
+    def chain(self) -> list[Part | BlockPart]:
+        """The model as parts, which one after the other are `forward`.
+
+        The last reads also what `logits` does, so that hidden states become a loss where they are.
+        """
         raise NotImplementedError
 
     def logits(self, hidden: tf.Tensor) -> tf.Tensor:
@@ -135,45 +134,43 @@ class Transformer(keras.Model):
             "seed": self.seed,
         }
 
-    def _parts(self) -> list[keras.layers.Layer | None]:
-        """The layers in the order of the data's path."""
-        raise NotImplementedError
-
     def _project(self, hidden: tf.Tensor) -> tf.Tensor:
         """Hidden states to logits, before they are scaled and limited."""
         raise NotImplementedError
 
-    def _run(
-        self,
-        blocks: list[Block],
-        x: tf.Tensor,
-        context: Context,
-        dropout_key: tf.Tensor | None,
-    ) -> Forward:
-        """The stack of blocks."""
-        router = tf.zeros([3])
-        for block in blocks:
-            x, sums = self.block_call(block, x, context, dropout_key)
-            router += sums
-        return Forward(x, router)
+
+def present(*found: keras.layers.Layer | None) -> tuple[keras.layers.Layer, ...]:
+    """Those layers that the settings ask for."""
+    return tuple(layer for layer in found if layer is not None)
 
 
 def add_positions(
     layer: keras.layers.Layer | None, x: tf.Tensor, positions: tf.Tensor
-) -> tuple[tf.Tensor, Context]:
-    """Embeddings with their positions, and the tables by which all blocks turn queries and keys.
+) -> tf.Tensor:
+    """Embeddings with their positions, if these are added there.
 
     Args:
         layer: Of `parts.positions`.
         x: float [B, T, D].
         positions: int32 [B, T] or [T].
     """
-    if isinstance(layer, layers.RotaryPositions):
-        cos, sin = layer(positions)
-        return x, {"cos": cos, "sin": sin}
-    if layer is None or isinstance(layer, parts.SCORE_POSITIONS):
-        return x, {}
-    return layer(x, positions), {}
+    if layer is None or isinstance(layer, (layers.RotaryPositions, *parts.SCORE_POSITIONS)):
+        return x
+    return layer(x, positions)
+
+
+def positions_of(inputs: Inputs) -> tf.Tensor:
+    """Places within the document, int32 [B, T] or [T]; from 0 where the batch has none."""
+    positions = inputs.get("positions")
+    return tf.range(sizes(inputs["tokens"])[1]) if positions is None else positions
+
+
+def turning(layer: keras.layers.Layer | None, positions: tf.Tensor) -> Context:
+    """The tables by which all blocks turn queries and keys, if these are turned."""
+    if not isinstance(layer, layers.RotaryPositions):
+        return {}
+    cos, sin = layer(positions)
+    return {"cos": cos, "sin": sin}
 
 
 def score_bias(layer: keras.layers.Layer | None, length: int | tf.Tensor) -> tf.Tensor | None:

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from llm_keras import config, models
-from llm_keras.parallel.rematerialization import recompute_block
+from llm_keras.parallel.rematerialization import around
 
 RANDOM = np.random.default_rng(5)
 SOURCE = RANDOM.integers(0, 40, [2, 7]).astype("int32")
@@ -147,7 +147,7 @@ def test_every_weight_learns_and_rematerialization_changes_no_gradient(kind):
     """Through the memory into the encoder, and into the tables of both sides."""
     model = _build(kind, num_layers=1, num_encoder_layers=1, dropout=0.2)
     plain = _gradients(model)
-    model.block_call = recompute_block
+    model.run_blocks = around(model.run_blocks, "block")
     for path, gradient in _gradients(model).items():
         assert gradient is not None, path
         if "key/bias" not in path:  # its true gradient is zero: softmax ignores a shift

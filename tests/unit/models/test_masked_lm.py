@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from llm_keras import config, models
-from llm_keras.parallel.rematerialization import recompute_block
+from llm_keras.parallel.rematerialization import around
 
 RANDOM = np.random.default_rng(6)
 TOKENS = RANDOM.integers(0, 40, [2, 8]).astype("int32")
@@ -110,7 +110,8 @@ def test_embedding_sum_in_the_order_of_bert():
     total = table + model.positions.embeddings.numpy()[:8]
     total += model.token_types.embeddings.numpy()[TYPES]
     seen = []
-    model.block_call = lambda block, x, *rest: seen.append(x) or block(x, *rest)
+    plain = model.run_blocks
+    model.run_blocks = lambda blocks, x, *rest: seen.append(x) or plain(blocks, x, *rest)
     model({**INPUTS, "token_types": TYPES})
     np.testing.assert_allclose(seen[0], model.embedding_norm(total), atol=1e-5)
 
@@ -144,7 +145,7 @@ def test_every_weight_learns_and_rematerialization_changes_no_gradient(kind):
     """With dropout, filling, parts, and experts that drop tokens."""
     model = _build(kind, num_layers=1, dropout=0.2)
     plain = _gradients(model)
-    model.block_call = recompute_block
+    model.run_blocks = around(model.run_blocks, "block")
     for path, gradient in _gradients(model).items():
         assert gradient is not None, path
         if "key/bias" not in path:  # its true gradient is zero: softmax ignores a shift
