@@ -1,13 +1,13 @@
-"""Every way of training against one device with one micro-batch: the same losses, the same weights.
+"""Every way of training against one device with one micro-batch: same losses, same weights.
 
-    .venv/bin/python benchmarks/parity.py                # the whole table, about a quarter of an hour
-    .venv/bin/python benchmarks/parity.py mesh --steps 5 # rows whose name contains a word, fewer steps
+    .venv/bin/python benchmarks/parity.py                 # the whole table
+    .venv/bin/python benchmarks/parity.py mesh --steps 5  # rows that have a word, fewer steps
 
 The same initial weights, the same tokens a step, float32. A row fails if the loss of any step
-differs by more than 1e-5 of it, or the final weights by more than 1e-4 of their norm. Ways that need
-several devices run on logical CPU devices of one process each group, two workers in two processes on
-loopback. With it come the bytes of weights and slots on each device, read from the live variables
-after training, beside those predicted from shapes before it.
+differs by more than 1e-5 of it, or the final weights by more than 1e-4 of their norm. Several
+devices are logical CPU devices of one process; two workers are two processes on loopback. With it
+come the bytes of weights and slots on each device, read from the live variables after training,
+beside those predicted from shapes before it.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ def child(names: list[Row], steps: int, folder: Path, devices: int) -> None:
         start = time.monotonic()
         try:
             result = train(row, steps)
-        except Exception as error:  # noqa: BLE001 - a row that fails is a result, told below
+        except Exception as error:  # a row that fails is a result, told below
             (folder / f"{_file(row)}.failed").write_text(f"{type(error).__name__}: {error}")
             continue
         np.savez(folder / f"{_file(row)}.npz", seconds=time.monotonic() - start, **result)
@@ -237,7 +237,7 @@ def _file(row: Row) -> str:
 
 
 def launch(names: list[Row], steps: int, folder: Path) -> None:
-    """Starts the processes: one for all ways of one process, one a worker for each of the others."""
+    """Starts the processes: one for all ways of one process, others for each of several."""
     alone = [row for row in names if WAYS[row.way].workers == 1]
     wanted = [row.reference for row in names] + alone
     if wanted:
