@@ -260,7 +260,7 @@ def _attend(
 def _by_group(mask: tf.Tensor, shared: int) -> tf.Tensor:
     """[B or 1, N or 1, T or 1, S] to [B or 1, K or 1, G or 1, T or 1, S]."""
     if mask.shape[1] == 1:
-        return mask[:, None]
+        return tf.expand_dims(mask, 1)
     batch, heads, length, keys = sizes(mask)
     return tf.reshape(mask, [batch, shared, heads // shared, length, keys])
 

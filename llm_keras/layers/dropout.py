@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from llm_keras.layers.placement import on_mesh
+
 
 @keras.saving.register_keras_serializable(package="llm_keras")
 class KeyedDropout(keras.layers.Layer):
@@ -63,9 +65,17 @@ def keep_mask(key: tf.Tensor, salt: int, rate: float, shape: tf.TensorShape) -> 
     elements = shape.num_elements()
     words = -(-elements // 4)  # one hash gives four 16-bit numbers
     hashed = random_words(key, salt, words)
-    numbers = tf.reshape(tf.bitcast(hashed, tf.uint16), [-1, words * 4])[:, :elements]
+    numbers = tf.reshape(_quarters(hashed), [-1, words * 4])[:, :elements]
     keep = tf.cast(numbers, tf.int32) >= round(rate * 2**16)
     return tf.reshape(keep, [-1, *shape])
+
+
+def _quarters(words: tf.Tensor) -> tf.Tensor:
+    """The four 16-bit numbers of each word, the lowest first: [..., 4]."""
+    if not on_mesh():
+        return tf.bitcast(words, tf.uint16)  # DTensor takes its new axis for the rows'.
+    shifts = [tf.bitwise.right_shift(words, tf.constant(16 * i, tf.uint64)) for i in range(4)]
+    return tf.stack([shift & tf.constant(2**16 - 1, tf.uint64) for shift in shifts], axis=-1)
 
 
 def random_words(key: tf.Tensor, salt: int, count: int) -> tf.Tensor:

@@ -79,14 +79,14 @@ class RowMask:
     ) -> tf.Tensor:
         """Float32 [B or 1, N or 1, t, s] of queries `first_query`... on keys `first_key`..."""
         queries, keys = tf.range(first_query, end_query), tf.range(first_key, end_key)
-        seen = in_reach(queries, keys, self.causal, self.window)[None]
+        seen = tf.expand_dims(in_reach(queries, keys, self.causal, self.window), 0)
         if self.segments is not None:
             of_queries = self.segments[:, first_query:end_query]
             of_keys = self.segments[:, first_key:end_key]
             seen &= of_queries[:, :, None] == of_keys[:, None, :]
-        mask = additive(seen)[:, None]
+        mask = tf.expand_dims(additive(seen), 1)
         if self.distance_bias is not None:
-            mask += bias_of(self.distance_bias, queries, keys)[None]
+            mask += tf.expand_dims(bias_of(self.distance_bias, queries, keys), 0)
         return mask
 
     def keys_seen(self, first_query: int, end_query: int) -> tuple[int, int]:

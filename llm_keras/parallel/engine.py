@@ -58,6 +58,14 @@ class Engine:
         if not optimizer.built:
             optimizer.build(list(variables))
 
+    def place_averages(
+        self, averages: Sequence[keras.Variable], variables: Sequence[keras.Variable]
+    ) -> None:
+        """Puts running means beside what they are means of."""
+
+    def place_state(self, variables: Sequence[keras.Variable]) -> None:
+        """Puts what else a step reads and writes on all devices."""
+
     def together(self) -> AbstractContextManager[Any]:
         """What the processes of a run do together; see `MultiWorker.together`."""
         return nullcontext()

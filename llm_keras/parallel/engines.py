@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llm_keras import config
 from llm_keras.errors import UserError
-from llm_keras.parallel import devices, multi_worker, replicated
+from llm_keras.parallel import devices, dtensor, mesh, multi_worker, replicated
 from llm_keras.parallel.cluster import Cluster
 from llm_keras.parallel.engine import Engine
 from llm_keras.parallel.replicated import Replicated
@@ -19,6 +19,13 @@ def from_config(settings: config.Parallelism) -> Engine:
     cluster = Cluster.of(settings)
     if cluster is not None and settings.strategy == "multi_worker":
         return multi_worker.from_config(settings, cluster)
+    if settings.strategy == "dtensor":
+        if cluster is None:
+            return dtensor.OnMesh(
+                mesh.create(_devices(settings), settings.data, settings.model),
+                settings.shard_weights,
+            )
+        return dtensor.from_config(settings, cluster)
     names = _devices(settings)
     if len(names) == 1:
         return Replicated()

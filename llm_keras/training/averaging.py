@@ -23,6 +23,7 @@ class WeightAverage:
     Args:
         variables: What is averaged.
         decay: Largest d.
+        engine: The devices that the variables are on.
 
     Attributes:
         averages: One variable for each of `variables`.
@@ -31,12 +32,15 @@ class WeightAverage:
         Polyak and Juditsky 1992; d as TensorFlow's `tf.train.ExponentialMovingAverage`.
     """
 
-    def __init__(self, variables: Sequence[keras.Variable], decay: float) -> None:
+    def __init__(
+        self, variables: Sequence[keras.Variable], decay: float, engine: Engine | None = None
+    ) -> None:
         self.decay = decay
+        self.engine = engine or Engine()
         self.variables = list(variables)
         self.averages = [
             keras.Variable(
-                variable.value.numpy(),
+                self.engine.value(variable),
                 dtype=variable.dtype,
                 trainable=False,
                 aggregation="only_first_replica",  # they are all the same
@@ -44,11 +48,12 @@ class WeightAverage:
             )
             for variable in variables
         ]
+        self.engine.place_averages(self.averages, self.variables)
 
     def reset(self) -> None:
         """Begins anew from the weights as they are."""
         for variable, average in zip(self.variables, self.averages, strict=True):
-            average.assign(variable.value)
+            self.engine.assign(average, self.engine.value(variable))
 
     def update(self, updates: tf.Tensor) -> None:
         """Takes the weights in; in replica context, after update number `updates`."""
@@ -59,8 +64,9 @@ class WeightAverage:
             average.assign(mean + (1.0 - decay) * (tf.convert_to_tensor(variable) - mean))
 
     @contextmanager
-    def in_place(self, engine: Engine) -> Iterator[None]:
+    def in_place(self) -> Iterator[None]:
         """Puts the averages into the variables, and afterwards every bit of the weights back."""
+        engine = self.engine
         weights = [engine.value(variable) for variable in self.variables]
         for variable, average in zip(self.variables, self.averages, strict=True):
             engine.assign(variable, engine.value(average))

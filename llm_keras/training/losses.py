@@ -54,7 +54,11 @@ class TokenLoss:
         return loss
 
     def sum_and_gradient(
-        self, logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
+        self,
+        logits: tf.Tensor,
+        targets: tf.Tensor,
+        weights: tf.Tensor,
+        in_pieces: bool = False,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """The weighted sum over tokens, and its gradient by the logits.
 
@@ -67,6 +71,8 @@ class TokenLoss:
             logits: float32 [N, V].
             targets: int32 [N].
             weights: float32 [N].
+            in_pieces: Whether devices have parts of V each. The target's logit is then the sum of
+                a product, since a lookup would gather them all.
 
         Returns:
             float32 scalar, and float32 [N, V].
@@ -74,16 +80,19 @@ class TokenLoss:
         size, smoothing = logits.shape[-1], self.label_smoothing
         softmax = tf.nn.softmax(logits)
         largest, log_share = tf.reduce_max(logits, -1), tf.math.log(tf.reduce_max(softmax, -1))
-        wanted = (1.0 - smoothing) * tf.gather(logits, targets, batch_dims=1)
-        if smoothing:
-            wanted += smoothing * tf.reduce_mean(logits, axis=-1)
+        even = smoothing / size
+        distribution = tf.one_hot(targets, size, 1.0 - smoothing + even, even)
+        if in_pieces:
+            wanted = tf.reduce_sum(logits * distribution, axis=-1)
+        else:
+            wanted = (1.0 - smoothing) * tf.gather(logits, targets, batch_dims=1)
+            if smoothing:
+                wanted += smoothing * tf.reduce_mean(logits, axis=-1)
         losses = (largest - wanted) - log_share
         if self.z_loss:
             log_sum = largest - log_share
             losses += self.z_loss * tf.square(log_sum)
             softmax *= (1.0 + 2.0 * self.z_loss * log_sum)[:, None]
-        even = smoothing / size
-        distribution = tf.one_hot(targets, size, 1.0 - smoothing + even, even)
         return tf.reduce_sum(losses * weights), (softmax - distribution) * weights[:, None]
 
 
@@ -116,11 +125,14 @@ class Head:
         logits: Maps hidden [n, D] to logits float32 [n, V].
         variables: What `logits` reads and learns.
         vocabulary_size: V.
+        whole: Whether the logits of all tokens are made at once: where they lie in pieces on
+            several devices, those of a block of tokens would be too few for each.
     """
 
     logits: Callable[[tf.Tensor], tf.Tensor]
     variables: Sequence[tf.Variable]
     vocabulary_size: int
+    whole: bool = False
 
 
 def loss_sum(
@@ -175,9 +187,9 @@ def loss_sum_and_gradients(
         hidden: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
-            tape.watch(hidden)
+            tape.watch([hidden, *head.variables])
             logits = head.logits(hidden)
-        total, by_logits = loss.sum_and_gradient(logits, targets, weights)
+        total, by_logits = loss.sum_and_gradient(logits, targets, weights, head.whole)
         by_hidden, *by_variables = tape.gradient(
             logits,
             [hidden, *head.variables],
@@ -223,7 +235,7 @@ def _blocks(
     """The tokens as [blocks, n, ...], padded with weight 0; None if one block holds them all."""
     size = max(LEAST_TOKENS, LOGITS_PER_BLOCK // head.vocabulary_size)
     known = hidden.shape[0]
-    if known is not None and known <= size:
+    if head.whole or (known is not None and known <= size):
         return None
     if known is not None:
         size = -(-known // -(-known // size))  # Blocks of equal size need the least padding.
