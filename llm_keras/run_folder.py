@@ -88,6 +88,16 @@ class RunFolder:
         return self.root / "validation.jsonl"
 
     @property
+    def tensorboard(self) -> Path:
+        """Curves for TensorBoard."""
+        return self.root / "tensorboard"
+
+    @property
+    def profile(self) -> Path:
+        """Traces for TensorBoard's profiler."""
+        return self.root / "profile"
+
+    @property
     def evaluation(self) -> Path:
         """Held-out quality beside the baselines, and samples."""
         return self.root / "evaluation.json"

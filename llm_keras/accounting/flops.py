@@ -38,12 +38,15 @@ def flops_per_token(model: config.Model, vocabulary_size: int, sequence_length: 
 
 
 def recomputed_flops_per_token(run: config.Run) -> int:
-    """Operations that `rematerialization: block` adds: the blocks' forward pass once more."""
-    if run.training.rematerialization == "none":
+    """Operations a token that rematerialization adds: forward passes of what is made again."""
+    kind = run.training.rematerialization
+    if kind == "none":
         return 0
     counts = active_counts(run.model, 0, run.records.sequence_length)
-    blocks = sum(counts[part] for part in IN_BLOCKS)
-    return 2 * blocks + _attention_flops(run.model, run.records.sequence_length)
+    parts = ("attention", "cross_attention") if kind == "attention" else IN_BLOCKS
+    again = sum(counts[part] for part in parts)
+    passes = 2 if kind == "full" else 1
+    return passes * (2 * again + _attention_flops(run.model, run.records.sequence_length))
 
 
 def _attention_flops(model: config.Model, sequence_length: int) -> int:

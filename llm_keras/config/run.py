@@ -71,6 +71,11 @@ class Run(Config):
                 "a masked_lm learns what a mask piece hides; add the line `user_symbols:"
                 f" [{MASK_SYMBOL}]` under tokenizer"
             )
+        if self.training.jit_compile and self.model.experts:
+            raise ValueError(
+                "training.jit_compile cannot be used with model.experts: how many tokens an expert"
+                " gets is known while it runs, and XLA must know it before; remove it"
+            )
         if self.generation.num_beams > 1 and self.model.kind == "masked_lm":
             raise ValueError("generation.num_beams: a masked_lm generates nothing; remove it")
         return self

@@ -17,6 +17,9 @@ from llm_keras.config.base import (
 )
 from llm_keras.config.divergence import Divergence
 
+#: Strategies whose gradient is made on one device each.
+COMPILED = ("mirrored", "multi_worker")
+
 
 class Optimizer(Config):
     """How weights follow gradients; matrices decay, gains and biases do not."""
@@ -149,8 +152,13 @@ class Training(Config):
         " groups of rematerialization_blocks; full: the least memory, at two more forward passes.",
     )
     rematerialization_blocks: PositiveInt = Field(2, description="every_n: blocks of a group.")
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="Of the computation; weights are always float32."
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32",
+        description="Of the computation; weights are always float32. float16: for devices without"
+        " bfloat16; the loss is scaled so that small gradients do not vanish.",
+    )
+    jit_compile: bool = Field(
+        False, description="XLA for forward and backward pass; of one device, or of replicas."
     )
     label_smoothing: Rate = 0.0
     z_loss: NonNegativeFloat = 0.0
@@ -172,6 +180,10 @@ class Training(Config):
         0, description="How many with the lowest validation loss; they are also saved at once."
     )
     divergence: Divergence = Divergence()
+    tensorboard: bool = Field(False, description="Curves for TensorBoard, in tensorboard/.")
+    profile_steps: tuple[PositiveInt, PositiveInt] | None = Field(
+        None, description="First and last step of a trace for TensorBoard's profiler, in profile/."
+    )
 
     @model_validator(mode="after")
     def _batch_divides(self) -> Training:
@@ -186,6 +198,27 @@ class Training(Config):
             raise ValueError(
                 f"schedule.warmup_steps {self.schedule.warmup_steps} exceeds total_steps"
                 f" {self.total_steps}; lower it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _steps_are_profiled(self) -> Training:
+        if self.profile_steps is not None:
+            first, last = self.profile_steps
+            if not first <= last <= self.total_steps:
+                raise ValueError(
+                    f"profile_steps {first} to {last} are no steps of 1 to {self.total_steps}, the"
+                    " first one first; change one of them"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _compiles(self) -> Training:
+        strategy = self.parallelism.strategy
+        if self.jit_compile and strategy not in COMPILED:
+            raise ValueError(
+                f"jit_compile cannot be used with parallelism.strategy {strategy}, whose step"
+                f" crosses devices, as XLA's cannot; leave it out, or use {' or '.join(COMPILED)}"
             )
         return self
 

@@ -50,8 +50,8 @@ def build_model(
         vocabulary_size: Tokens.
         sequence_length: Most positions.
         seed: Of the initial weights.
-        dtype_policy: "float32", or "mixed_bfloat16" or "mixed_float16" to compute in 16 bits on float32
-            weights.
+        dtype_policy: "float32", or "mixed_bfloat16" or "mixed_float16" to compute in 16 bits on
+            float32 weights.
     """
     kind = KINDS[settings.kind]
     model = kind(settings, vocabulary_size, sequence_length, seed, dtype=dtype_policy)

@@ -14,6 +14,9 @@ Batch = dict[str, tf.Tensor]
 Logs = dict[str, tf.Tensor]
 #: What a step does with one batch.
 Step = Callable[[Batch], Logs]
+#: What a part of a model makes for the next.
+Carry = dict[str, tf.Tensor]
+Pull = Callable[[Carry], tuple[Carry, list[tf.Tensor]]]
 
 
 class Learner(Protocol):
@@ -21,6 +24,32 @@ class Learner(Protocol):
 
     def accumulate(self, batch: Batch, micro_batches: int) -> Any:
         """Sums over a batch, one micro-batch at a time: a nest of tensors."""
+
+    def cross_entropy(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+        """The sum over the predictions of a batch, and their number."""
+
+    # The model as a chain of parts, of which `where` chooses neighbours
+
+    def parts(self) -> Sequence[tuple[str, Sequence[keras.Variable]]]:
+        """Names of all parts, and variables that they read."""
+
+    def trained(self, where: slice) -> Sequence[keras.Variable]:
+        """What is learnt of some parts."""
+
+    def run(self, where: slice, carry: Carry, inputs: Batch) -> Carry:
+        """Makes of what the part before made, and of the inputs, what the next one needs."""
+
+    def forward(self, where: slice, carry: Carry, batch: Batch) -> Carry:
+        """The same for training."""
+
+    def through(self, where: slice, carry: Carry, batch: Batch) -> tuple[Carry, Pull]:
+        """The same with a function of its gradient: to that by `carry`, and those of `trained`."""
+
+    def finish(self, where: slice, carry: Carry, batch: Batch) -> tuple[Carry, Any]:
+        """From the last parts to the loss and back: the gradient by `carry`, and the sums."""
+
+    def shapes(self, rows: int) -> dict[str, tf.TensorSpec]:
+        """What a batch of so many rows is made of, for planning."""
 
 
 class Engine:
@@ -47,6 +76,9 @@ class Engine:
     def scope(self) -> AbstractContextManager[Any]:
         """Under which models, optimizers and metrics are made."""
         return nullcontext()
+
+    def plan(self, learner: Learner, micro_batches: int) -> None:
+        """Told what it will train, in how many micro-batches a step; before `place_weights`."""
 
     def place_weights(self, variables: Sequence[keras.Variable]) -> None:
         """Puts a model's variables where they belong."""
@@ -102,6 +134,18 @@ class Engine:
     def sums(self, learner: Learner, batch: Batch, micro_batches: int) -> Any:
         """`Learner.accumulate` over the batches of all devices, in a step."""
         return learner.accumulate(batch, micro_batches)
+
+    def run(self, learner: Learner, inputs: Batch, finish: Callable[[Carry], Any]) -> Any:
+        """The whole model without training, and `finish` where its last part is."""
+        return finish(learner.run(slice(None), {}, inputs))
+
+    def cross_entropy(self, learner: Learner, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
+        """`Learner.cross_entropy` of this device's rows, in a step."""
+        return learner.cross_entropy(batch)
+
+    def each(self, function: Callable[..., Any], *by_variable: Sequence[Any]) -> list[Any]:
+        """Applies it to what belongs to each trained variable, in order; where that variable is."""
+        return [function(*those) for those in zip(*by_variable, strict=True)]
 
     def micro_batches(self, batch: Batch, number: int) -> Batch:
         """Cuts a step's batch [B, ...] into equal ones [number, B / number, ...]."""

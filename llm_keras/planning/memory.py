@@ -150,4 +150,4 @@ def attention_block(model: config.Model, length: int) -> int:
 
 
 def _number_bytes(run: config.Run) -> int:
-    return 2 if run.training.precision == "bfloat16" else FLOAT32_BYTES
+    return FLOAT32_BYTES if run.training.precision == "float32" else 2

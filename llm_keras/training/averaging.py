@@ -59,9 +59,12 @@ class WeightAverage:
         """Takes the weights in; in replica context, after update number `updates`."""
         done = tf.cast(updates, tf.float32)
         decay = tf.minimum(self.decay, (1.0 + done) / (10.0 + done))
-        for variable, average in zip(self.variables, self.averages, strict=True):
+
+        def move(average: keras.Variable, variable: keras.Variable) -> None:
             mean = tf.convert_to_tensor(average)
             average.assign(mean + (1.0 - decay) * (tf.convert_to_tensor(variable) - mean))
+
+        self.engine.each(move, self.averages, self.variables)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

@@ -26,6 +26,7 @@ from llm_keras.training.keeping import Keep
 from llm_keras.training.trainer import Trainer
 
 NETWORK, OPTIMIZER, AVERAGE, LORA = "network", "optimizer", "average", "lora"
+LOSS_SCALE = "loss_scale"
 KEEP_NEWEST = Keep()
 
 #: Variables and their names in a checkpoint.
@@ -168,6 +169,8 @@ def _state(trainer: Trainer) -> dict[str, Named]:
     """All that a step may change, and what it needs."""
     own, added = lora.split(trainer.network.variables)
     state = {NETWORK: _named(own), OPTIMIZER: _named(trainer.optimizer.variables)}
+    if trainer.loss_scale is not None:
+        state[LOSS_SCALE] = _named(trainer.loss_scale.variables)
     if added:
         state[LORA] = _named(added)
     if trainer.average is not None:

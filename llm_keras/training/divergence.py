@@ -121,6 +121,8 @@ class Watch(StepCallback):
             DivergedError: The run file says stop, or there were too many bad steps.
         """
         self.notes = {}
+        if logs.get("overflowed"):
+            return  # The loss scale has seen to it.
         if logs.get("applied", 1.0):
             self.history.losses.append(float32(logs["loss"]) or 0.0)  # finite, as it was applied
             rolled_back = self.history.in_a_row and self._policy.rolls_back

@@ -139,7 +139,8 @@ def _trainer(run: config.Run, folder: RunFolder, engine: Engine) -> Trainer:
         skips_bad_steps=settings.divergence.goes_on,
     )
     trainer.compile(
-        optimizers.build(settings, network.trainable_variables, run.model.width_multiplier)
+        optimizers.build(settings, network.trainable_variables, run.model.width_multiplier),
+        jit_compile=settings.jit_compile,
     )
     return trainer
 

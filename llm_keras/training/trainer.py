@@ -17,6 +17,7 @@ from llm_keras.parallel.replicated import Replicated
 from llm_keras.training import objectives
 from llm_keras.training.averaging import WeightAverage
 from llm_keras.training.gradients import Learner
+from llm_keras.training.loss_scale import LossScale
 from llm_keras.training.losses import TokenLoss
 from llm_keras.training.objectives import Batch
 
@@ -63,6 +64,8 @@ class Trainer(keras.Model):
 
     Attributes:
         loss_limit: With `skips_bad_steps`: float32 scalar, infinite until something is assigned.
+        loss_scale: Of a network that computes in float16. A step that overflows is skipped, which
+            is no bad step: in the logs, `loss_scale` is that of the step, and `overflowed` is 1.
 
     Differs from the source: Keras clips before it sums over replicas, refuses accumulation under a
     distribution strategy, and weighs rows, not tokens (keras-team/keras#20582, #20585).
@@ -92,7 +95,13 @@ class Trainer(keras.Model):
         self.gradient_accumulation_steps = gradient_accumulation_steps
         self.token_loss = TokenLoss(label_smoothing, z_loss)
         self.masking = masking
-        self.learner = Learner(network, objectives.of(network, masking), self.token_loss)
+        self.loss_scale: LossScale | None = None
+        if network.compute_dtype == "float16":
+            with self.engine.scope():
+                self.loss_scale = LossScale()
+        self.learner = Learner(
+            network, objectives.of(network, masking), self.token_loss, self.engine, self.loss_scale
+        )
         self.ema_decay = ema_decay
         self.average: WeightAverage | None = None
         self.skips_bad_steps = skips_bad_steps
@@ -101,26 +110,36 @@ class Trainer(keras.Model):
                 self.loss_limit = keras.Variable(np.inf, dtype="float32", trainable=False)
         self.token_counter = keras.metrics.Sum(name="tokens", dtype="float32")
         self.built = True
+        self.engine.plan(self.learner, gradient_accumulation_steps)
         self.engine.place_weights(network.variables)
 
     @property
     def step(self) -> int:
         """Updates applied so far."""
-        return int(self.optimizer.iterations.value.numpy())
+        return int(self.engine.value(self.optimizer.iterations))
 
     def call(self, inputs: Batch) -> tf.Tensor:
         """The network's logits."""
-        return self.network(inputs)
+        return self.learner.logits(inputs)
 
-    def compile(self, optimizer: Any = "rmsprop", *, run_eagerly: bool = False) -> None:
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        *,
+        run_eagerly: bool = False,
+        jit_compile: bool = False,
+    ) -> None:
         """Sets the optimizer. The loss is fixed, and a call of the step function is one update.
 
         Args:
             optimizer: A Keras optimizer. Its `global_clipnorm` clips the whole gradient.
             run_eagerly: For debugging.
+            jit_compile: Whether XLA compiles the gradient of a micro-batch. Not more of a step:
+                what devices exchange does not go through XLA.
 
         Raises:
-            ValueError: The optimizer accumulates or scales gradients by itself.
+            ValueError: The optimizer accumulates or scales gradients by itself, or XLA is asked to
+                compile experts.
         """
         super().compile(optimizer=optimizer, run_eagerly=run_eagerly, jit_compile=False)
         if self.optimizer.gradient_accumulation_steps or hasattr(self.optimizer, "inner_optimizer"):
@@ -128,16 +147,26 @@ class Trainer(keras.Model):
                 "Trainer sums micro-batches itself and scales no loss: give"
                 " gradient_accumulation_steps to Trainer, and the plain optimizer to compile"
             )
+        if jit_compile and self.network.settings.experts is not None:
+            raise ValueError("XLA cannot compile experts; leave jit_compile out")
+        self.learner = self.learner._replace(jit_compile=jit_compile)
         self.engine.place_optimizer(self.optimizer, self.trainable_variables)
         if self.ema_decay is not None:
             with self.engine.scope():
-                self.average = WeightAverage(self.trainable_variables, self.ema_decay)
+                self.average = WeightAverage(self.trainable_variables, self.ema_decay, self.engine)
+        self.engine.place_state(self._counters())
+
+    def _counters(self) -> list[keras.Variable]:
+        """What steps read and write besides weights, slots and means."""
+        counters = [variable for metric in self.metrics for variable in metric.variables]
+        counters += [self.loss_limit] if self.skips_bad_steps else []
+        return counters + (self.loss_scale.variables if self.loss_scale is not None else [])
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Keras's `evaluate`, of the averaged weights where there are any."""
         if self.average is None:
             return super().evaluate(*args, **kwargs)
-        with self.average.in_place(self.engine):
+        with self.average.in_place():
             return super().evaluate(*args, **kwargs)
 
     def make_train_function(self, force: bool = False) -> Any:
@@ -196,27 +225,32 @@ class Trainer(keras.Model):
         keyed = self._with_key(batch, self._update_key())
         sums = self.engine.sums(self.learner, keyed, self.gradient_accumulation_steps)
         per_token = 1.0 / tf.maximum(sums.tokens, 1.0)
-        means = [gradient * per_token for gradient in sums.gradients]
+        means = self.engine.each(lambda gradient: gradient * per_token, sums.gradients)
         loss, grad_norm = sums.loss * per_token, self.engine.global_norm(means)
         learning_rate = tf.identity(self.optimizer.learning_rate)
-        finite = tf.math.is_finite(loss) & tf.math.is_finite(grad_norm)
+        good = tf.math.is_finite(loss) & tf.math.is_finite(grad_norm)
+        scale = self._rescale(loss, grad_norm, good)
+        needs = [learning_rate]
         if self.skips_bad_steps:
-            good = finite & (loss <= tf.convert_to_tensor(self.loss_limit))
-            with tf.control_dependencies([learning_rate]):
+            good &= loss <= tf.convert_to_tensor(self.loss_limit)
+        else:
+            fine = good | (scale["overflowed"] > 0) if scale else good
+            needs.append(tf.debugging.Assert(fine, [_NOT_FINITE]))
+        with tf.control_dependencies(needs):
+            if self.skips_bad_steps or scale:
                 self.engine.update_if(
                     good, lambda: self._update(means), self.optimizer, self._changed_by_update()
                 )
-        else:
-            told = tf.debugging.Assert(finite, [_NOT_FINITE])
-            with tf.control_dependencies([told, learning_rate]):
+            else:
                 self._update(means)
         logs = {
             "loss": loss,
             "tokens": sums.tokens,
             "learning_rate": learning_rate,
             "grad_norm": grad_norm,
+            **scale,
         }
-        if self.skips_bad_steps:
+        if self.skips_bad_steps or scale:
             logs["applied"] = tf.cast(good, tf.float32)
         experts = self.network.settings.experts
         if experts is not None:
@@ -224,6 +258,14 @@ class Trainer(keras.Model):
             logs["router_loss"] = sums.router_loss * per_token
             logs["dropped_fraction"] = tf.math.divide_no_nan(sums.dropped, choices)
         return logs
+
+    def _rescale(self, loss: tf.Tensor, grad_norm: tf.Tensor, finite: tf.Tensor) -> Logs:
+        """What the logs say of the loss scale, which is then that of the next step."""
+        if self.loss_scale is None:
+            return {}
+        scale, overflowed = self.loss_scale.value(), self.loss_scale.overflowed(loss, grad_norm)
+        self.loss_scale.update(overflowed, finite)
+        return {"loss_scale": scale, "overflowed": tf.cast(overflowed, tf.float32)}
 
     def _update(self, gradients: Sequence[tf.Tensor]) -> None:
         self.engine.apply(self.optimizer, gradients, self.trainable_variables)
@@ -240,7 +282,7 @@ class Trainer(keras.Model):
     def _test_step(self, batch: Batch) -> Logs:
         """The cross-entropy of one batch, on the engine's devices."""
         batch = self._with_key(batch, tf.constant(0, tf.int64))
-        loss, tokens = self.learner.cross_entropy(batch)
+        loss, tokens = self.engine.cross_entropy(self.learner, batch)
         self._loss_tracker.update_state(tf.math.divide_no_nan(loss, tokens), sample_weight=tokens)
         self.token_counter.update_state(tokens)
         loss, tokens = self.engine.sum([loss, tokens])

@@ -80,7 +80,7 @@ def make_masking(**changes):
     return Masking(config.Masking(**changes), VOCABULARY, mask_id=4, special_ids=range(4))
 
 
-def make_trainer(network=None, learning_rate=1e-2, optimizer=None, **arguments):
+def make_trainer(network=None, learning_rate=1e-2, optimizer=None, jit_compile=False, **arguments):
     """A compiled trainer whose clipping is at work."""
     settings = config.Training(
         total_steps=40,
@@ -92,7 +92,8 @@ def make_trainer(network=None, learning_rate=1e-2, optimizer=None, **arguments):
     if network.settings.kind == "masked_lm":
         arguments = {"masking": make_masking(), **arguments}
     trainer = Trainer(network, seed=5, **arguments)
-    trainer.compile(optimizers.build(settings, trainer.trainable_variables))
+    built = optimizers.build(settings, trainer.trainable_variables)
+    trainer.compile(built, jit_compile=jit_compile)
     return trainer
 
 

@@ -9,7 +9,9 @@ def results(in_child):
     return in_child("two_devices.py")
 
 
-@pytest.mark.parametrize("way", ["two", "two, 4 micro-batches, recomputed", "two, then one"])
+@pytest.mark.parametrize(
+    "way", ["two", "two, 4 micro-batches, recomputed", "two, compiled", "two, then one"]
+)
 def test_it_equals_one_device(results, way):
     """20 steps with dropout, clipping and uneven numbers of tokens on the two devices."""
     one, other = results["one"], results[way]
@@ -37,6 +39,18 @@ def test_other_kinds_and_optimizers_equal_one_device(results, way):
     assert two["judged"]["loss"] == pytest.approx(one["judged"]["loss"], rel=1e-5)
     difference = np.subtract(two["state"], one["state"])
     assert np.linalg.norm(difference) <= 1e-5 * np.linalg.norm(one["state"])
+
+
+def test_float16_overflows_on_all_devices_or_none(results):
+    """Nothing changes until the scale has come down, and then the same on both."""
+    logs, difference = results["float16"]
+    skipped = int(sum(logs["overflowed"]))
+    assert 1 <= skipped < 10
+    assert logs["overflowed"] == [1.0] * skipped + [0.0] * (12 - skipped)
+    assert logs["loss_scale"] == [2.0 ** (22 - min(step, skipped)) for step in range(12)]
+    assert len(set(logs["loss"][: skipped + 1])) == 1
+    assert logs["loss"][-1] < logs["loss"][0]
+    assert difference == 0
 
 
 def test_more_devices_than_there_are_is_an_error_with_both_numbers(results):

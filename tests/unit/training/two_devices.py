@@ -15,7 +15,7 @@ import tensorflow as tf
 from llm_keras import config
 from llm_keras.errors import UserError
 from llm_keras.parallel import devices, engines, rematerialization
-from llm_keras.training import checkpoint_files, checkpoints
+from llm_keras.training import checkpoint_files, checkpoints, loss_scale
 
 STEPS = 20
 
@@ -81,6 +81,19 @@ def train_way(replicas, network, **arguments):
     return {"logs": logs, "judged": judged, "state": np.concatenate(weights).tolist()}
 
 
+def train_float16():
+    """Logs of steps on one batch, of which the first ones overflow, and the weights' difference."""
+    loss_scale.LARGEST_FACTOR = loss_scale.MOST
+    engine = engines.from_config(config.Parallelism(data=2))
+    with engine.scope():
+        network = small.make_network("mixed_float16", dropout=0.0)
+        trainer = small.make_trainer(network, engine=engine, gradient_accumulation_steps=2)
+        trainer.loss_scale.variables[0].assign(2.0**22)
+    logs = small.fit(trainer, small.make_batches(1).repeat(12))
+    pieces = [engine.pieces(variable) for variable in small.variables(trainer)]
+    return logs, max(float(abs(one - other).numpy().max()) for one, other in pieces)
+
+
 def too_many():
     """What is said when there are not enough devices."""
     try:
@@ -100,7 +113,9 @@ if __name__ == "__main__":
         "two, 4 micro-batches, recomputed": train(
             2, gradient_accumulation_steps=4, rematerialize=True
         ),
+        "two, compiled": train(2, gradient_accumulation_steps=2, jit_compile=True),
         "two, then one": train(2, resume_on=1),
+        "float16": train_float16(),
         "too many": too_many(),
         "ways": {
             name: [train_way(replicas, **way) for replicas in (1, 2)] for name, way in WAYS.items()
