@@ -81,7 +81,8 @@ def _evaluate(run: Run, folder: RunFolder) -> None:
     from llm_keras.training import checkpoints
 
     network = models.build(run)
-    evaluate(run, folder, network, checkpoints.load_network(folder, network))
+    step = checkpoints.load_network(folder, network, use_best=run.training.use_best)
+    evaluate(run, folder, network, step)
 
 
 def _export(run: Run, folder: RunFolder) -> None:
@@ -90,7 +91,7 @@ def _export(run: Run, folder: RunFolder) -> None:
     from llm_keras.training import checkpoints
 
     network = models.build(run)
-    step = checkpoints.load_network(folder, network)
+    step = checkpoints.load_network(folder, network, use_best=run.training.use_best)
     export_saved_model(
         network,
         folder.tokenizer_model,
@@ -161,7 +162,7 @@ def export_weights(run: Run, folder: RunFolder, form: str) -> Path:
 
     tokenizer = tokenizers.load(folder.tokenizer_model)
     network = models.build(run)
-    checkpoints.load_network(folder, network)
+    checkpoints.load_network(folder, network, use_best=run.training.use_best)
     if form == "gguf":
         name = run.serving.model_name
         return interop.export_gguf(network, tokenizer, folder.export_gguf, name)
@@ -194,6 +195,16 @@ def newest_checkpoint(folder: RunFolder) -> Path:
     """The manifest of the newest checkpoint, or the place where one would be."""
     found = sorted(folder.checkpoints.glob("step-*/manifest.json"))
     return found[-1] if found else folder.checkpoints / "manifest.json"
+
+
+def _used_checkpoint(run: Run, folder: RunFolder) -> Fingerprint:
+    """The fingerprint of the one that is judged and exported."""
+    if run.training.use_best:
+        from llm_keras.training import checkpoints
+
+        manifest = checkpoints.best(folder.checkpoints).path / "manifest.json"
+        return _files(lambda _: manifest)(run, folder)
+    return _files(newest_checkpoint)(run, folder)
 
 
 def _newest_export(folder: RunFolder) -> Path:
@@ -249,14 +260,20 @@ STAGES: tuple[Stage, ...] = (
             "evaluation": run.evaluation.model_dump(mode="json"),
             "generation": run.generation.model_dump(mode="json"),
         },
-        inputs=_files(lambda folder: folder.manifest, newest_checkpoint),
+        inputs=lambda run, folder: {
+            **_files(lambda folder: folder.manifest)(run, folder),
+            **_used_checkpoint(run, folder),
+        },
         outputs=lambda folder: [folder.evaluation],
     ),
     Stage(
         "export",
         _export,
         settings=lambda run: {"generation": run.generation.model_dump(mode="json")},
-        inputs=_files(lambda folder: folder.tokenizer_model, newest_checkpoint),
+        inputs=lambda run, folder: {
+            **_files(lambda folder: folder.tokenizer_model)(run, folder),
+            **_used_checkpoint(run, folder),
+        },
         outputs=lambda folder: [_newest_export(folder)],
     ),
 )

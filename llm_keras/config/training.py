@@ -179,6 +179,11 @@ class Training(Config):
     keep_best: NonNegativeInt = Field(
         0, description="How many with the lowest validation loss; they are also saved at once."
     )
+    use_best: bool = Field(
+        False,
+        description="Whether the kept checkpoint with the lowest validation loss is evaluated,"
+        " exported and generates, and not the newest.",
+    )
     divergence: Divergence = Divergence()
     tensorboard: bool = Field(False, description="Curves for TensorBoard, in tensorboard/.")
     profile_steps: tuple[PositiveInt, PositiveInt] | None = Field(

@@ -22,6 +22,11 @@ class BackgroundWriter:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: Future[None] | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether a function is under way."""
+        return self._pending is not None and not self._pending.done()
+
     def start(self, write: Callable[[], None]) -> None:
         """Starts `write`, after the one before it has ended."""
         self.wait()

@@ -117,6 +117,24 @@ def latest(root: Path, *, strict: bool = False) -> Checkpoint | None:
     return found
 
 
+def best(root: Path) -> Checkpoint:
+    """The complete checkpoint with the lowest validation loss.
+
+    Raises:
+        UserError: None of them knows its validation loss.
+    """
+    for step in keeping.ranked(keeping.losses_of(root)):
+        path = checkpoint_files.folder_of(root, step)
+        try:
+            return checkpoint_files.verify(path)
+        except DamagedError as error:
+            console.warn(f"{path}: {error}; using the next best instead")
+    raise UserError(
+        f"{root}: no checkpoint has a validation loss; train with training.keep_best, or set"
+        " training.use_best to false"
+    )
+
+
 def restore(checkpoint: Checkpoint, trainer: Trainer) -> None:
     """Puts a checkpoint's state into a trainer that is compiled and has its slots.
 
@@ -137,13 +155,20 @@ def is_initial(checkpoint: Checkpoint) -> bool:
     return not checkpoint.has(OPTIMIZER)
 
 
-def load_network(folder: RunFolder, network: keras.Model, step: int | None = None) -> int:
+def load_network(
+    folder: RunFolder,
+    network: keras.Model,
+    step: int | None = None,
+    *,
+    use_best: bool = False,
+) -> int:
     """Loads trained weights into a network: averaged where the run averages, LoRA merged in.
 
     Args:
         folder: The run's folder.
         network: Built, of the shape that was trained.
         step: Which checkpoint; None takes the newest complete one.
+        use_best: Of None, whether to take the one with the lowest validation loss instead.
 
     Returns:
         The checkpoint's step.
@@ -151,7 +176,10 @@ def load_network(folder: RunFolder, network: keras.Model, step: int | None = Non
     Raises:
         UserError: There is no such checkpoint, it is damaged, or it does not fit.
     """
-    if step is None:
+    checkpoint: Checkpoint | None
+    if step is None and use_best:
+        checkpoint = best(folder.checkpoints)
+    elif step is None:
         checkpoint = latest(folder.checkpoints)
         if checkpoint is None:
             raise UserError(f"{folder.checkpoints}: no checkpoint; run `llm-keras train` first")

@@ -33,6 +33,7 @@ MAY_CHANGE = frozenset(
         "training.keep_checkpoints",
         "training.keep_every_steps",
         "training.keep_best",
+        "training.use_best",
         "training.tensorboard",
         "training.profile_steps",
         # What was is as it was; a run that stopped may go on with another policy.
