@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -64,6 +65,7 @@ class Trainer(keras.Model):
 
     Attributes:
         loss_limit: With `skips_bad_steps`: float32 scalar, infinite until something is assigned.
+        input_seconds: How long the last step waited for its batch.
         loss_scale: Of a network that computes in float16. A step that overflows is skipped, which
             is no bad step: in the logs, `loss_scale` is that of the step, and `overflowed` is 1.
 
@@ -108,6 +110,7 @@ class Trainer(keras.Model):
         if skips_bad_steps:
             with self.engine.scope():
                 self.loss_limit = keras.Variable(np.inf, dtype="float32", trainable=False)
+        self.input_seconds = 0.0
         self.token_counter = keras.metrics.Sum(name="tokens", dtype="float32")
         self.built = True
         self.engine.plan(self.learner, gradient_accumulation_steps)
@@ -192,7 +195,9 @@ class Trainer(keras.Model):
         functions: dict[tuple[tf.TensorShape, ...], Step] = {}
 
         def next_batch(iterator: Iterator[Batch]) -> Logs:
+            begin = time.perf_counter()
             batch = next(iterator)
+            self.input_seconds = time.perf_counter() - begin
             if self.run_eagerly:
                 return self.engine.call(spread, batch)
             parts = tf.nest.flatten(batch, expand_composites=True)
