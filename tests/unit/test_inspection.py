@@ -212,7 +212,7 @@ def test_checkpoints(folder: RunFolder) -> None:
     slots = {"0000:adam/m": np.array([1.0, np.nan], np.float32)}
     for step in (100, 200):
         parts = {"network": weights, "optimizer": slots}
-        checkpoint_files.save(folder.checkpoints, step, parts, {"data": "abc"}, keep=2)
+        checkpoint_files.save(folder.checkpoints, step, parts, {"data": "abc"})
     damaged = folder.checkpoints / "step-00000100" / "network.safetensors"
     content = bytearray(damaged.read_bytes())
     content[-1] ^= 1
@@ -274,3 +274,39 @@ def test_missing_path(tmp_path: Path) -> None:
 def test_window_must_be_sensible(folder: RunFolder, window: dict[str, int]) -> None:
     with pytest.raises(UserError, match="expected a limit of at least 1"):
         seen(folder.root, **window)
+
+
+def test_rows_of_a_checkpoint(folder: RunFolder) -> None:
+    """By which hashes its data is known, what it left out, and when it saw a row."""
+    from llm_keras.training import checkpoint_files
+
+    rows = {
+        "manifest_sha256": "e" * 64,
+        "buckets": [[8, 0, 5]],
+        "kind": "packed",
+        "sequence_length": 8,
+        "global_batch_size": 5,
+        "multiple_of": 1,
+        "seed": 0,
+    }
+    facts = {
+        "data": {"corpus": "c" * 64},
+        "rows": rows,
+        "divergence": {"skipped": [[2, 2], [4, 6]], "in_a_row": 0, "losses": []},
+    }
+    parts = {"network": {"a": np.zeros(2, "float32")}}
+    checkpoint = checkpoint_files.save(folder.checkpoints, 7, parts, facts)
+    told = seen(checkpoint)
+    assert f"corpus: {'c' * 64}" in told
+    assert f"corpus/manifest.json: {'e' * 64}" in told
+    assert "rows: 5 (--row N" in told
+    assert "steps that are not in it: 2, 4-6" in told
+    lines = list(inspect(checkpoint, rows=[0, 3]))
+    assert lines[1:] == ["  row 0: seen in steps 1, 3, 7", "  row 3: seen in steps 1, 3, 7"]
+    with pytest.raises(UserError, match="there is no row 5; the corpus had 5"):
+        list(inspect(checkpoint, rows=[5]))
+    with pytest.raises(UserError, match="--row asks a checkpoint"):
+        list(inspect(folder.checkpoints, rows=[1]))
+    imported = checkpoint_files.save(folder.checkpoints, 0, parts, {})
+    with pytest.raises(UserError, match="it has imported weights"):
+        list(inspect(imported, rows=[1]))
