@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 
 from llm_keras import config
+from llm_keras.accounting.spread import slots_share, weights_share
 from llm_keras.accounting.weights import Weights, weights
 
 FLOAT32_BYTES = 4
@@ -24,6 +25,8 @@ MUON_PARTS = ("attention", "cross_attention", "feed_forward")
 def training_bytes(run: config.Run) -> dict[str, int]:
     """Bytes a device by purpose: `weights`, `gradients`, `slots`, `activations`, `logits`.
 
+    Of several devices the first, between two steps; see `accounting.spread`.
+
     Weights, gradients and slots are float32; a running mean of the weights (`ema_decay`) counts as
     a slot. With `lora`, only the additions have gradients and slots. What TensorFlow itself needs,
     temporary results and what its allocator leaves unused come on top: expect the process to be
@@ -31,18 +34,23 @@ def training_bytes(run: config.Run) -> dict[str, int]:
     """
     frozen = list(weights(run.model, run.tokenizer.vocabulary_size, run.records.sequence_length))
     trained = list(_additions(frozen, run.training.lora)) if run.training.lora else frozen
-    gradients = sum(each.count for each in trained)
-    held = gradients + (sum(each.count for each in frozen) if run.training.lora else 0)
-    slots = sum(_slots(each, run.training.optimizer.kind) for each in trained)
-    if run.training.ema_decay is not None:
-        slots += gradients
+    spread = run.training.parallelism
+    gradients = sum(each.count * weights_share(each, spread) for each in trained)
+    held = gradients
+    if run.training.lora:
+        held += sum(each.count * weights_share(each, spread) for each in frozen)
+    kind, averages = run.training.optimizer.kind, run.training.ema_decay is not None
+    slots = sum(
+        (_slots(each, kind) + averages * each.count) * slots_share(each, spread) for each in trained
+    )
     accumulates = run.training.gradient_accumulation_steps > 1
-    logits = min(_tokens_at_once(run) * run.tokenizer.vocabulary_size, LOGITS_PER_BLOCK)
+    logits = _tokens_at_once(run) * run.tokenizer.vocabulary_size
+    logits = logits // spread.model if spread.model > 1 else min(logits, LOGITS_PER_BLOCK)
     return {
-        "weights": FLOAT32_BYTES * held,
+        "weights": round(FLOAT32_BYTES * held),
         # The sum over micro-batches stands beside the gradients of the current one.
-        "gradients": FLOAT32_BYTES * gradients * (2 if accumulates else 1),
-        "slots": FLOAT32_BYTES * slots,
+        "gradients": round(FLOAT32_BYTES * gradients * (2 if accumulates else 1)),
+        "slots": round(FLOAT32_BYTES * slots),
         "activations": activation_bytes(run),
         "logits": 2 * FLOAT32_BYTES * logits,  # with their gradient
     }
@@ -100,6 +108,17 @@ def activation_bytes(run: config.Run) -> int:
         borders = sum(layers * 2 * _norms(crossed) for layers, crossed in stacks)
         whole = max(_block_bytes(run, crossed) for _, crossed in stacks)
         kept = borders * run.model.hidden_dim * FLOAT32_BYTES + whole
+    spread = run.training.parallelism
+    if spread.stage > 1:
+        # A device has its blocks alone; a pipeline keeps what came into them of all micro-batches
+        # in flight, and makes the rest of one again.
+        kept = kept // spread.stage
+        if spread.strategy == "pipeline":
+            micro_batches = run.training.gradient_accumulation_steps
+            in_flight = min(spread.stage, micro_batches)
+            if spread.schedule == "gpipe":
+                in_flight = micro_batches
+            kept += in_flight * run.model.hidden_dim * _number_bytes(run)
     return _tokens_at_once(run) * kept
 
 
@@ -122,7 +141,8 @@ def _block_bytes(run: config.Run, crossed: bool) -> int:
     experts = model.experts.experts_per_token if model.experts else 1
     wide = (4 if model.is_gated else 2) * model.intermediate_dim * experts
     around = 5 * _norms(crossed) * model.hidden_dim * FLOAT32_BYTES
-    return around + wide * _number_bytes(run) + attention
+    cut = run.training.parallelism.model  # of heads and of the wide layer, not of the stream
+    return around + (wide * _number_bytes(run) + attention) // cut
 
 
 def _attention_bytes(run: config.Run, *, causal: bool) -> int:

@@ -138,6 +138,34 @@ def test_memory_of_the_state(make_run):
     assert training_bytes(accumulating)["gradients"] == 2 * weights
 
 
+@pytest.mark.parametrize(
+    ("parallelism", "weights", "slots"),
+    [
+        ({"data": 2}, 1, 1),
+        ({"strategy": "dtensor", "data": 2, "shard_weights": "slots"}, 1, 1 / 2),
+        ({"strategy": "dtensor", "data": 2, "shard_weights": "all"}, 1 / 2, 1 / 2),
+        ({"strategy": "pipeline", "stage": 2}, 1 / 2, 1 / 2),
+    ],
+)
+def test_memory_of_one_of_several_devices(make_run, parallelism, weights, slots):
+    one, spread = (
+        training_bytes(make_run(training={"parallelism": given})) for given in ({}, parallelism)
+    )
+    assert spread["weights"] == pytest.approx(weights * one["weights"], abs=1)
+    assert spread["slots"] == pytest.approx(slots * one["slots"], abs=1)
+
+
+def test_a_mesh_cuts_matrices_and_no_norms(make_run):
+    """Half of all but the gains of five norms: two a block, and the last."""
+    one, two = (
+        training_bytes(make_run(training={"parallelism": {"strategy": "dtensor", "model": model}}))
+        for model in (1, 2)
+    )
+    gains = 4 * 5 * make_run().model.hidden_dim
+    assert two["weights"] == (one["weights"] - gains) / 2 + gains
+    assert two["activations"] < one["activations"]
+
+
 def test_activations_shrink_as_they_should(make_run):
     """Smaller micro-batches, more replicas, bfloat16 and rematerialization all save."""
     whole = activation_bytes(make_run())
