@@ -4,7 +4,7 @@ A RUN is a run file (YAML), whose folder is `--output` or `runs/<file name>`, or
 run made before. Imports stand inside the commands, so that `--help` is instant.
 
 Exit codes: 0 done, 1 a defect of llm-keras, 2 a mistake in what was given, 3 stopped by a signal
-with the work saved, 4 training diverged, 130 interrupted.
+with the work saved, 4 training diverged, 5 a worker of several was lost, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 a defect of llm-keras, 2 a mistake in what was given, 3 stopped by a"
-    " signal with the work saved, 4 training diverged, 130 interrupted."
+    " signal with the work saved, 4 training diverged, 5 a worker of several was lost, 130"
+    " interrupted."
 )
 
 app = typer.Typer(
@@ -184,6 +185,15 @@ def tokenize(run: RunArgument, output: OutputOption = None, overrides: SetOption
     _perform("tokenize", run, output, overrides)
 
 
+def _steps(given: str) -> list[int]:
+    """First and last of `3-7`."""
+    try:
+        first, last = map(int, given.split("-"))
+    except ValueError:
+        raise UserError(f"--profile: expected two steps as 3-7, got {given!r}") from None
+    return [first, last]
+
+
 @app.command()
 def train(
     run: RunArgument,
@@ -192,12 +202,80 @@ def train(
     strict: Annotated[
         bool, typer.Option("--strict", help="A damaged newest checkpoint is an error.")
     ] = False,
+    profile: Annotated[
+        str | None,
+        typer.Option(metavar="FIRST-LAST", help="Traces these steps for TensorBoard's profiler."),
+    ] = None,
 ) -> None:
     """Trains the model; called again, continues at the step where it stopped."""
     from llm_keras import stages
+    from llm_keras.parallel.cluster import Cluster
 
+    if profile is not None:
+        overrides = [*(overrides or ()), f"training.profile_steps={_steps(profile)}"]
     settings, folder = _load(run, output, overrides)
-    stages.perform(stages.train_stage(strict=strict), settings, folder)
+    stage = stages.train_stage(strict=strict)
+    cluster = Cluster.of(settings.training.parallelism)
+    if cluster is None:
+        stages.perform(stage, settings, folder)
+    else:
+        from llm_keras import worker
+
+        worker.perform(stage, settings, folder, cluster)
+
+
+@app.command()
+def launch(
+    run: RunArgument,
+    output: OutputOption = None,
+    overrides: SetOption = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="A damaged newest checkpoint is an error.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes; they must divide the devices of the run.")
+    ] = None,
+    restarts: Annotated[
+        int, typer.Option(min=0, help="How often to start all again when a worker was lost.")
+    ] = 0,
+    print_cluster: Annotated[
+        bool,
+        typer.Option("--print-cluster", help="Start nothing; print what to start on each machine."),
+    ] = False,
+    hosts: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT,…", help="With --print-cluster: address of each worker."),
+    ] = None,
+) -> None:
+    """Trains with several processes on this machine, and stops all when one fails.
+
+    For `training.parallelism.strategy` multi_worker or dtensor. Called again, continues at the step
+    where it stopped.
+    """
+    from llm_keras import launching
+
+    settings, _ = _load(run, output, overrides)
+    parallelism = settings.training.parallelism
+    given = [f"--set={field}" for field in overrides or ()]
+    given += [f"--output={output}"] if output is not None else []
+    given += ["--strict"] if strict else []
+    if print_cluster:
+        addresses = hosts.split(",") if hosts else launching.example_hosts(workers or 2)
+        launching.check(parallelism, len(addresses))
+        command = ["llm-keras", "train", str(run), *given]
+        for line in launching.instructions(addresses, parallelism, command):
+            typer.echo(line)
+        return
+    if hosts is not None:
+        raise UserError(
+            "--hosts: launch starts processes on this machine alone; add --print-cluster to see"
+            " what to start on each of these"
+        )
+    if workers is None:
+        raise UserError("launch: how many processes? give --workers")
+    launching.check(parallelism, workers)
+    command = [sys.executable, "-m", "llm_keras", "train", str(run), *given]
+    raise typer.Exit(launching.launch(command, workers, parallelism, restarts))
 
 
 @app.command()
@@ -328,7 +406,7 @@ def generate(
     translates = kind == "encoder_decoder"
     prompts = prompt or (sys.stdin.read().splitlines() if translates else [sys.stdin.read()])
     network = models.build(settings)
-    checkpoints.load_network(folder, network)
+    checkpoints.load_network(folder, network, use_best=settings.training.use_best)
     tokens = tokenizers.load(folder.tokenizer_model)
     completions = generate_text(network, tokens, prompts, settings.generation, seed)
     for text, completion in zip(prompts, completions, strict=True):

@@ -36,14 +36,24 @@ class Progress(Protocol):
         """
 
 
+def quieten() -> None:
+    """From now on only warnings are shown: of several processes that do the same, one speaks."""
+    _quiet.append(True)
+
+
 def say(message: str) -> None:
     """Prints one line; above the progress bar where there is one."""
+    if not _quiet:
+        _print(message)
+
+
+def _print(message: str) -> None:
     _console().print(message, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def warn(message: str) -> None:
     """Prints one line that asks for attention."""
-    say(f"warning: {message}")
+    _print(f"warning: {message}")
 
 
 @contextmanager
@@ -61,7 +71,7 @@ def progress(
     Yields:
         An object with `update(done, **fields)`; calling it thousands of times a second is fine.
     """
-    if _console().is_terminal:
+    if _console().is_terminal and not _quiet:
         with _bar(description, total, initial, unit) as bar:
             yield bar
     else:
@@ -167,6 +177,7 @@ def _figure(value: Field) -> str:
 
 
 _shared: list[Console] = []
+_quiet: list[bool] = []
 
 
 def _console() -> Console:

@@ -1,5 +1,8 @@
 """Errors that a person can act on, and the exit code of each."""
 
+#: Exit code of what was interrupted before there was anything to save.
+INTERRUPTED = 130
+
 
 class LLMKerasError(Exception):
     """Base of every error that the command line prints as one line, without a traceback."""

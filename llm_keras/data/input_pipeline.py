@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -129,16 +130,16 @@ def validation_batches(
         groups += [(size, chosen[at : min(at + size, last)]) for at in range(first, last, size)]
 
     def read(number: np.int64) -> Batch:
-        size, rows = groups[number]
-        padding = (0, size - len(rows))
-        columns = {
+        batch, rows = groups[number]
+        size = batch // parts
+        own = rows[part * size : (part + 1) * size]
+        columns = {"rows": np.pad(own, (0, size - len(own)), constant_values=-1)}
+        for name, column in store.rows(own if len(own) else rows[-1:]).items():
             # Something must be there to be attended to: of a source the last row's goes on.
-            name: np.pad(column, [padding, (0, 0)], "edge" if "source" in name else "constant")
-            for name, column in store.rows(rows).items()
-        }
-        columns["rows"] = np.pad(rows, padding, constant_values=-1)
-        mine = slice(part * size // parts, (part + 1) * size // parts)
-        return {name: column[mine] for name, column in columns.items()}
+            mode: Literal["edge", "constant"] = "edge" if "source" in name else "constant"
+            real = column if mode == "edge" else column[: len(own)]
+            columns[name] = np.pad(real, [(0, size - len(real)), (0, 0)], mode)
+        return columns
 
     known = None if pairs else batch_size // parts
     return _dataset(tf.data.Dataset.range(len(groups)), read, store, known)

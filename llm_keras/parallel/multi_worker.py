@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -65,23 +64,30 @@ class MultiWorker(Replicated):
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Nobody leaves before all are done, for the first to leave would be missed.
+        """Nobody leaves before the chief has done: the others would be missed.
 
         Raises:
             LostWorkerError: Another process has ended.
         """
         try:
             yield
-            self.sum_over_processes(0)
+            self._wait_for_all()
         except tf.errors.OpError as error:
             if not self.lost(error):
                 raise
-            told = str(error.message).splitlines()[0]
             raise LostWorkerError(
-                f"worker {self.part}: another of the {self.parts} workers has ended ({told})"
+                f"worker {self.part} of {self.parts} cannot go on, because another one has ended or"
+                " does not answer; once all have ended, start them again"
             ) from None
         finally:
             self._watchdog.stop()
+
+    def _wait_for_all(self) -> None:
+        try:
+            self.sum_over_processes(0)
+        except tf.errors.OpError as error:
+            if not self.lost(error):  # Who learnt of the end first may be gone.
+                raise
 
     def lost(self, error: tf.errors.OpError) -> bool:
         """Whether it says that another process is gone."""
@@ -97,9 +103,6 @@ def from_config(settings: config.Parallelism, cluster: Cluster) -> MultiWorker:
     share = cluster.share(settings)
     on_gpu = _take_devices(share, settings, cluster)
     watchdog = Watchdog(settings.stall_seconds)
-    # TensorFlow takes SIGTERM for itself from here on, until `stopping.on_signals`; what comes in
-    # between waits.
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
     try:
         return MultiWorker(_strategy(share, on_gpu), cluster, watchdog)
     except RuntimeError:

@@ -4,21 +4,16 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
-from typing import Protocol
 
 import keras
 import tensorflow as tf
 
 from llm_keras import config, console
-from llm_keras.console import Progress
 from llm_keras.training.json_lines import JsonLines, float32
 from llm_keras.training.stopping import StopRequest
 
 Logs = Mapping[str, float]
-#: What a step of a model with experts says besides.
-OF_EXPERTS = ("router_loss", "dropped_fraction")
 
 
 class StepCallback(keras.callbacks.Callback):
@@ -40,57 +35,20 @@ class StepCallback(keras.callbacks.Callback):
         """Called after update `step`, the first being 1."""
 
 
-class Notes(Protocol):
-    """Somebody who has something to say about the last step."""
-
-    notes: dict[str, str | int]
-
-
-class StepMetrics(StepCallback):
-    """Writes a line of metrics.jsonl a step, and shows how far the training is.
-
-    `tokens` are predictions of the step, and `tokens_per_second` is its own speed, without
-    validation and saving. A process's first step is slow, because it traces the graph; the mean
-    speed that is shown leaves it out. With experts a line has `router_loss` and `dropped_fraction`
-    too.
+class Stop(StepCallback):
+    """Finds out after every step whether a process of the run was asked to stop.
 
     Args:
-        lines: metrics.jsonl.
-        progress: Bar or log.
-        more: Whose notes stand in the line too; see `divergence.Watch`.
+        stop: What the other callbacks look at.
     """
 
-    def __init__(self, lines: JsonLines, progress: Progress, more: Notes | None = None) -> None:
+    def __init__(self, stop: StopRequest) -> None:
         super().__init__()
-        self._lines, self._progress, self._more = lines, progress, more
-        self._skipped = 0
-        self._tokens, self._seconds, self._traced = 0.0, 0.0, False
-
-    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Starts the clock of a step."""
-        self._begin = time.perf_counter()
+        self._stop = stop
 
     def on_step_end(self, step: int, logs: Logs) -> None:
-        """Stops it and notes the step's figures."""
-        seconds = time.perf_counter() - self._begin
-        self._lines.append(
-            step=step,
-            loss=float32(logs["loss"]),
-            tokens=round(logs["tokens"]),
-            tokens_per_second=round(logs["tokens"] / seconds, 1),
-            learning_rate=float32(logs["learning_rate"]),
-            grad_norm=float32(logs["grad_norm"]),
-            **{name: float32(logs[name]) for name in OF_EXPERTS if name in logs},
-            **(self._more.notes if self._more else {}),
-        )
-        if self._traced:
-            self._tokens += logs["tokens"]
-            self._seconds += seconds
-        self._traced = True
-        speed = self._tokens / self._seconds if self._seconds else 0.0
-        self._skipped += not logs.get("applied", 1.0)
-        skipped = {"skipped": self._skipped} if self._skipped else {}
-        self._progress.update(step, loss=logs["loss"], tokens_per_second=round(speed), **skipped)
+        """Asks all processes."""
+        self._stop.agree()
 
 
 class Validation(StepCallback):
@@ -140,4 +98,4 @@ class Validation(StepCallback):
         return self._losses.get(step)
 
     def _interrupt(self, batch: int, logs: Logs | None = None) -> None:
-        self.model.stop_evaluating = bool(self._stop)
+        self.model.stop_evaluating = self._stop.agree()

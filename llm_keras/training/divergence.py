@@ -160,8 +160,17 @@ class Watch(StepCallback):
     def _newest_before(self, step: int) -> Checkpoint | None:
         """The newest regular one, since others depend on when somebody stopped the run.
 
-        Not the imported weights, which have no slots: before a first checkpoint there is none.
+        Not the imported weights, which have no slots: before a first checkpoint there is none. The
+        chief, who writes them, knows it for all processes.
         """
+        engine = self.model.engine
+        found = self._intact_before(step) if engine.is_chief else None
+        chosen = engine.from_chief(found.step if found else 0)
+        if engine.is_chief or not chosen:
+            return found
+        return checkpoint_files.verify(checkpoint_files.folder_of(self._root, chosen))
+
+    def _intact_before(self, step: int) -> Checkpoint | None:
         self._writer.wait()
         for saved in checkpoint_files.steps(self._root):
             if 0 < saved < step and saved % self._every == 0:

@@ -27,18 +27,20 @@ class JsonLines:
     Args:
         path: The file. Lines after `step` are dropped on opening, and a last line that was cut.
         step: The step that work goes on from, so that each step stands in the file once.
+        writes: False in a process of a run whose chief writes the file: only `last_step` is kept.
 
     Raises:
         UserError: The disk is full or refuses.
     """
 
-    def __init__(self, path: Path, step: int) -> None:
+    def __init__(self, path: Path, step: int, *, writes: bool = True) -> None:
         kept = [line for line in _lines(path) if _step(line) <= step]
         self.last_step = _step(kept[-1]) if kept else 0
-        self._path = path
+        self._path, self._writes = path, writes
         with self._clear_errors():
-            files.write_whole(path, "".join(kept))
-            self._file = path.open("a", encoding="utf-8")
+            if writes:
+                files.write_whole(path, "".join(kept))
+            self._file = (path if writes else Path(os.devnull)).open("a", encoding="utf-8")
         self._flushed = time.monotonic()
 
     def append(self, **fields: Any) -> None:
@@ -58,7 +60,8 @@ class JsonLines:
     def sync(self) -> None:
         """Waits until all that was flushed would outlive a power cut; in any thread."""
         with self._clear_errors():
-            os.fsync(self._file.fileno())
+            if self._writes:
+                os.fsync(self._file.fileno())
 
     def __enter__(self) -> Self:
         return self

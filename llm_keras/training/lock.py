@@ -12,12 +12,19 @@ from llm_keras.errors import UserError
 
 
 @contextmanager
-def only_one(path: Path) -> Iterator[None]:
+def only_one(path: Path, *, chief: bool = True) -> Iterator[None]:
     """Holds the lock file `path`. The kernel lets go of it when the process ends, however it ends.
+
+    Args:
+        path: The file.
+        chief: False in the processes that train with the one that holds the lock.
 
     Raises:
         UserError: Another process holds it.
     """
+    if not chief:
+        yield
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
         try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from llm_keras import config, console, models, tokenizers
 from llm_keras.data import input_pipeline
+from llm_keras.data.manifest import settings_hash
 from llm_keras.data.records import RecordStore
 from llm_keras.errors import DivergedError, InterruptedRunError, UserError
 from llm_keras.models.masking import Masking
@@ -25,15 +27,19 @@ from llm_keras.training import (
     stopping,
 )
 from llm_keras.training.background import BackgroundWriter
-from llm_keras.training.callbacks import StepMetrics, Validation
-from llm_keras.training.checkpoint_files import Checkpoint
+from llm_keras.training.callbacks import StepCallback, Stop, Validation
+from llm_keras.training.checkpoint_files import Checkpoint, DamagedError
+from llm_keras.training.curves import Curves
 from llm_keras.training.divergence import Watch
 from llm_keras.training.json_lines import JsonLines
 from llm_keras.training.keeping import VALIDATION_LOSS
+from llm_keras.training.profiling import Profile
 from llm_keras.training.resume import Facts
 from llm_keras.training.saving import Checkpoints
+from llm_keras.training.step_metrics import StepMetrics
 from llm_keras.training.stopping import StopRequest
 from llm_keras.training.trainer import Trainer
+from llm_keras.training.utilization import measure
 
 #: The rows to learn from, and the held-out ones.
 Stores = tuple[RecordStore, RecordStore]
@@ -53,21 +59,23 @@ def train(run: config.Run, folder: RunFolder, *, strict: bool = False) -> None:
         DivergedError: The loss or its gradient is not finite, or there were too many steps that
             were skipped for that; the checkpoints before it stand.
     """
-    with lock.only_one(folder.training_lock):
-        checkpoint_files.clean(folder.checkpoints)
-        threads = devices.pin_threads()  # before TensorFlow makes its devices
-        if run.training.parallelism.split_cpu > 1:
-            devices.split_cpu(run.training.parallelism.split_cpu)
-        engine = engines.from_config(run.training.parallelism)
+    threads = devices.pin_threads()  # before TensorFlow makes its devices
+    if run.training.parallelism.split_cpu > 1:
+        devices.split_cpu(run.training.parallelism.split_cpu)
+    engine = engines.from_config(run.training.parallelism)
+    if not engine.is_chief:
+        console.quieten()
+    with engine.together(), lock.only_one(folder.training_lock, chief=engine.is_chief):
         stores = _open_corpus(run, folder)
         facts = resume.facts(run, stores[0].manifest, threads)
         facts["rows"] = consumed.facts(run, stores[0])
-        checkpoint = checkpoints.latest(folder.checkpoints, strict=strict)
+        _agree(engine, facts)
+        checkpoint = _newest(engine, folder.checkpoints, strict=strict)
         _check(checkpoint, run, facts)
         if checkpoint is not None and checkpoint.step == run.training.total_steps:
             console.say(f"train: all {checkpoint.step} steps are done already")
             return
-        with engine.scope(), stopping.on_signals() as stop:
+        with engine.scope(), stopping.on_signals(engine.any_process) as stop:
             trainer = _trainer(run, folder, engine)
             if checkpoint is not None:
                 _restore(checkpoint, trainer, folder)
@@ -104,6 +112,35 @@ def _open_corpus(run: config.Run, folder: RunFolder) -> Stores:
                 " change it back, or run `llm-keras tokenizer` and `llm-keras tokenize` again"
             )
     return rows, RecordStore(folder.corpus, "validation", tokenizer)
+
+
+def _agree(engine: Engine, facts: Facts) -> None:
+    """All processes must be about to train the same."""
+    number = int(settings_hash({**facts["settings"], **facts["data"]})[:12], 16)
+    if engine.from_chief(number) != number:
+        raise UserError(
+            f"worker {engine.part} has another run file, corpus or tokenizer than worker 0; start"
+            " all with the same ones"
+        )
+
+
+def _newest(engine: Engine, root: Path, *, strict: bool) -> Checkpoint | None:
+    """The checkpoint that the chief goes on from, for all processes."""
+    if engine.is_chief:
+        checkpoint_files.clean(root)
+        checkpoint = checkpoints.latest(root, strict=strict)
+        engine.from_chief(-1 if checkpoint is None else checkpoint.step)
+        return checkpoint
+    step = engine.from_chief(0)
+    if step < 0:
+        return None
+    path = checkpoint_files.folder_of(root, step)
+    try:
+        return checkpoint_files.verify(path)
+    except DamagedError as error:
+        raise UserError(
+            f"{path}: {error}; worker 0 goes on from it, so all workers must see one run folder"
+        ) from None
 
 
 def _check(checkpoint: Checkpoint | None, run: config.Run, facts: Facts) -> None:
@@ -162,7 +199,8 @@ def _masking(run: config.Run, folder: RunFolder) -> Masking:
 
 def _restore(checkpoint: Checkpoint, trainer: Trainer, folder: RunFolder) -> None:
     checkpoints.restore(checkpoint, trainer)
-    checkpoint_files.set_aside(folder.checkpoints, checkpoint)
+    if trainer.engine.is_chief:
+        checkpoint_files.set_aside(folder.checkpoints, checkpoint)
     if checkpoints.is_initial(checkpoint):
         console.say(f"train: starts from the weights in {checkpoint.path}")
     else:
@@ -180,8 +218,8 @@ def _fit(
     """The remaining steps, as one Keras epoch."""
     settings, start = run.training, trainer.step
     with (
-        JsonLines(folder.metrics, start) as metrics,
-        JsonLines(folder.validation_metrics, start) as validation,
+        JsonLines(folder.metrics, start, writes=trainer.engine.is_chief) as metrics,
+        JsonLines(folder.validation_metrics, start, writes=trainer.engine.is_chief) as validation,
         console.progress("train", settings.total_steps, initial=start, unit="steps") as progress,
         input_pipeline.reader_errors(*stores),
         BackgroundWriter() as writer,
@@ -195,10 +233,16 @@ def _fit(
             return {**facts, VALIDATION_LOSS: loss, "divergence": watch.history.to_json()}
 
         saving = Checkpoints(folder.checkpoints, settings, facts_at, metrics, writer, stop)
+        utilization = measure(run, trainer.engine)
+        console.say(f"train: {utilization}")
+        figures = StepMetrics(metrics, progress, watch, utilization, settings.total_steps)
         callbacks = [
+            Stop(stop),
             watch,  # First: what a step leaves is settled before others look at it.
-            StepMetrics(metrics, progress, watch),
+            *(_profile(settings, folder) if trainer.engine.is_chief else ()),
+            figures,
             validating,
+            *(_curves(settings, folder, figures, validating) if trainer.engine.is_chief else ()),
             saving,  # Last: what belongs to a step is written before the step is saved.
         ]
         try:
@@ -209,15 +253,29 @@ def _fit(
                 shuffle=False,  # The order is the dataset's own.
                 verbose=0,
             )
-        except tf.errors.OpError:
-            if trainer.step > start and any(store.failure for store in stores):
-                saving.save()  # The updates so far are good; it is the next rows that are not.
+        except tf.errors.OpError as error:
+            # The updates so far are good; it is the next rows that are not, or other processes.
+            good = any(store.failure for store in stores) or trainer.engine.lost(error)
+            if good and trainer.step > max(start, saving.saved_step):
+                saving.save()
             raise
     if stop and trainer.step < settings.total_steps:
         raise InterruptedRunError(
-            f"{stop.signal} at step {trainer.step} of {settings.total_steps}: saved; run"
+            f"{stop} at step {trainer.step} of {settings.total_steps}: saved; run"
             " `llm-keras train` again to go on"
         )
+
+
+def _profile(settings: config.Training, folder: RunFolder) -> list[StepCallback]:
+    """A trace of the device's work, if somebody asked for it."""
+    return [Profile(folder.profile, *settings.profile_steps)] if settings.profile_steps else []
+
+
+def _curves(
+    settings: config.Training, folder: RunFolder, figures: StepMetrics, validating: Validation
+) -> list[StepCallback]:
+    """What TensorBoard shows, if somebody asked for it."""
+    return [Curves(folder.tensorboard, figures, validating.loss_at)] if settings.tensorboard else []
 
 
 def _datasets(run: config.Run, stores: Stores, start: int, engine: Engine) -> tuple[Any, Any]:

@@ -35,6 +35,7 @@ class Checkpoints(StepCallback):
 
     Attributes:
         stalled_seconds: How long training has waited for saves, in all.
+        saved_step: The last one that was saved, 0 before that.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Checkpoints(StepCallback):
         self._metrics, self._writer, self._stop = metrics, writer, stop
         self._keep = keep_of(settings)
         self._losses = keeping.losses_of(root)
-        self.stalled_seconds = 0.0
+        self.stalled_seconds, self.saved_step = 0.0, 0
 
     def on_step_end(self, step: int, logs: Logs) -> None:
         """Saves if it is time, and ends `fit` if somebody asked."""
@@ -69,6 +70,7 @@ class Checkpoints(StepCallback):
         self._writer.wait()  # Two states in memory are enough: the one of training, and this one.
         state = checkpoints.snapshot(self.model)
         facts = dict(self._facts_at(state.step))
+        self.saved_step = state.step
         stalled = time.perf_counter() - begin
         self.stalled_seconds += stalled
         self._losses[state.step] = facts.get(VALIDATION_LOSS)

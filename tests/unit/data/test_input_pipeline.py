@@ -114,6 +114,20 @@ def test_validation_has_every_row_once_and_pads_with_segment_0(store, batch_size
         assert not found[~real].any()
 
 
+def test_the_parts_of_a_validation_make_up_its_batches(store):
+    """Each reads its own rows alone; of the last batch one has nothing but padding."""
+    whole = take(input_pipeline.validation_batches(store, 8, max_rows=11), 100)
+    parts = [
+        take(input_pipeline.validation_batches(store, 8, max_rows=11, part=part, parts=2), 100)
+        for part in range(2)
+    ]
+    assert (parts[1][-1]["rows"] == -1).all()
+    for number, batch in enumerate(whole):
+        for name, column in batch.items():
+            joined = np.concatenate([part[number][name] for part in parts])
+            np.testing.assert_array_equal(joined, column, err_msg=name)
+
+
 def test_a_short_validation_is_spread_over_the_split(store):
     batches = take(input_pipeline.validation_batches(store, 4, max_rows=10), 100)
     rows = np.concatenate([batch["rows"] for batch in batches])

@@ -12,10 +12,29 @@ from llm_keras.training import stopping
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_becomes_a_request(number):
     with stopping.on_signals() as stop:
-        assert not stop
+        assert not stop.agree()
         os.kill(os.getpid(), number)
+        assert not stop
+        assert stop.agree()
         assert stop
-        assert stop.signal == number.name
+        assert str(stop) == number.name
+
+
+def test_what_one_process_is_told_all_find_out_together():
+    told = []
+    stop = stopping.StopRequest(lambda here: told.append(here) or len(told) == 2)
+    assert [stop.agree(), bool(stop), stop.agree(), bool(stop), stop.agree()] == [
+        *(False, False, True, True, True)
+    ]
+    assert told == [False, False]
+    assert str(stop) == "another worker was told to stop"
+
+
+def test_a_signal_that_was_made_wait_comes_when_somebody_listens():
+    signal.pthread_sigmask(signal.SIG_BLOCK, stopping.SIGNALS)
+    signal.raise_signal(signal.SIGTERM)  # to this thread: others would take it
+    with stopping.on_signals() as stop:
+        assert stop.agree()
 
 
 def test_a_second_interrupt_interrupts():
@@ -41,7 +60,7 @@ def test_in_another_thread_nobody_is_listened_to():
 
     def run():
         with stopping.on_signals() as stop:
-            seen.append(bool(stop))
+            seen.append(stop.agree())
 
     thread = threading.Thread(target=run)
     thread.start()
