@@ -119,8 +119,14 @@ def run(
 ) -> None:
     """Performs all stages; skips those whose inputs and settings did not change."""
     from llm_keras import console, stages
+    from llm_keras.parallel.cluster import Cluster
 
     settings, folder = _load(run, output, overrides)
+    if Cluster.from_environment() is not None:
+        raise UserError(
+            "run: TF_CONFIG names several workers, which share stage train alone; start each as"
+            " `llm-keras train`, and the other stages once, without TF_CONFIG"
+        )
     performed = False
     for stage in stages.STAGES:
         if not force and stages.is_finished(stage, settings, folder):

@@ -141,9 +141,9 @@ def verdict(codes: Sequence[int], interrupted: bool) -> int:
     return INTERRUPTED if interrupted else LostWorkerError.exit_code
 
 
-def _pass_on(index: int, lines: IO[str]) -> None:
-    for line in lines:
-        if line.startswith(OF_TENSORFLOW):
-            continue
-        sys.stderr.write(f"worker {index}: {line}")
-        sys.stderr.flush()
+def _pass_on(index: int, output: IO[str]) -> None:
+    with output:
+        for line in output:
+            if not line.startswith(OF_TENSORFLOW):
+                sys.stderr.write(f"worker {index}: {line}")
+                sys.stderr.flush()

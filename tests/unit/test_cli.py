@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "configs" / "quickstart.yaml"
 COMMANDS = (
     *("run", "plan", "curate", "tokenizer", "tokenize", "train", "evaluate", "export"),
-    *("serve", "generate", "inspect", "config", "report"),
+    *("launch", "serve", "generate", "inspect", "config", "report"),
 )
 
 
