@@ -9,7 +9,7 @@ import tensorflow as tf
 from llm_keras.errors import UserError
 
 
-def pin_threads() -> dict[str, int]:
+def pin_threads(at_once: int = 1) -> dict[str, int]:
     """Fixes the sizes of TensorFlow's thread pools, and returns them.
 
     A sum over many numbers depends, in the last bits, on how many threads take a part of it. A loss
@@ -17,20 +17,25 @@ def pin_threads() -> dict[str, int]:
     here, once, instead of being left to TensorFlow. A process that has begun to compute keeps the
     pools it has.
 
+    Args:
+        at_once: Least operations at once, on any number of cores: as many as stages that are to
+            work at the same time.
+
     Returns:
         `intra_op`: threads within one operation; `inter_op`: operations at once.
     """
     threading = tf.config.threading
     available = len(os.sched_getaffinity(0))
+    inter_op = max(available, at_once)
     try:
         threading.set_intra_op_parallelism_threads(available)
-        threading.set_inter_op_parallelism_threads(available)
+        threading.set_inter_op_parallelism_threads(inter_op)
     except RuntimeError:  # The pools exist already; 0 means TensorFlow's choice: one a core.
         return {
             "intra_op": threading.get_intra_op_parallelism_threads() or available,
             "inter_op": threading.get_inter_op_parallelism_threads() or available,
         }
-    return {"intra_op": available, "inter_op": available}
+    return {"intra_op": available, "inter_op": inter_op}
 
 
 def split_cpu(parts: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
@@ -48,8 +48,13 @@ class Learner(Protocol):
     def finish(self, where: slice, carry: Carry, batch: Batch) -> tuple[Carry, Any]:
         """From the last parts to the loss and back: the gradient by `carry`, and the sums."""
 
+    # For planning
+
     def shapes(self, rows: int) -> dict[str, tf.TensorSpec]:
-        """What a batch of so many rows is made of, for planning."""
+        """What a batch of so many rows is made of."""
+
+    def loss_bytes(self, rows: int) -> int:
+        """What is held of the loss of such a batch."""
 
 
 class Engine:
@@ -226,6 +231,13 @@ class Engine:
                 size = piece.shape.num_elements() * piece.dtype.size
                 bytes_on[device] = bytes_on.get(device, 0) + size
         return bytes_on
+
+    def report(
+        self, weights: Sequence[keras.Variable], slots: Sequence[keras.Variable]
+    ) -> Iterator[str]:
+        """What a user should know of the placement, line by line."""
+        del weights, slots
+        return iter(())
 
     def pieces(self, variable: keras.Variable) -> list[Any]:
         """A variable's parts or copies: tensors or TensorFlow variables, each on its device."""

@@ -5,6 +5,7 @@ Shapes: B rows, T+1 tokens a row, D hidden size, N predictions.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,6 +17,8 @@ from llm_keras.models.chain import Carry
 from llm_keras.parallel.engine import Engine
 from llm_keras.training.loss_scale import LossScale
 from llm_keras.training.losses import (
+    LEAST_TOKENS,
+    LOGITS_PER_BLOCK,
     Head,
     TokenLoss,
     loss_sum,
@@ -23,6 +26,7 @@ from llm_keras.training.losses import (
 )
 from llm_keras.training.objectives import Batch, Examples, Objective
 
+_LOOPS = itertools.count()
 #: Maps the gradient of what parts made to that of what they were given, and those of variables.
 Pull = Callable[[Carry], tuple[Carry, list[tf.Tensor]]]
 
@@ -92,6 +96,8 @@ class Learner(NamedTuple):
             add_part,
             (0, Sums(zeros, *[tf.constant(0.0)] * 5)),
             parallel_iterations=1,  # The point is to hold one micro-batch at a time.
+            # DTensor keeps functions by name, for the whole process.
+            name=f"micro_batches_{next(_LOOPS)}",
         )
         return sums
 
@@ -229,6 +235,12 @@ class Learner(NamedTuple):
         if self.network.settings.kind == "encoder_decoder":
             shapes["source"] = [rows, length]
         return {name: tf.TensorSpec(shape, tf.int32) for name, shape in shapes.items()}
+
+    def loss_bytes(self, rows: int) -> int:
+        """Of the logits that are held at once in a batch of so many rows, with their gradient."""
+        size, tokens = self.network.vocabulary_size, rows * self.network.sequence_length
+        at_once = min(tokens, max(LEAST_TOKENS, LOGITS_PER_BLOCK // size))
+        return 2 * at_once * size * tf.float32.size
 
     def _head(self) -> Head:
         network = self.network

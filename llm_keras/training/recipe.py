@@ -59,10 +59,12 @@ def train(run: config.Run, folder: RunFolder, *, strict: bool = False) -> None:
         DivergedError: The loss or its gradient is not finite, or there were too many steps that
             were skipped for that; the checkpoints before it stand.
     """
-    threads = devices.pin_threads()  # before TensorFlow makes its devices
-    if run.training.parallelism.split_cpu > 1:
-        devices.split_cpu(run.training.parallelism.split_cpu)
-    engine = engines.from_config(run.training.parallelism)
+    parallelism = run.training.parallelism
+    at_once = parallelism.devices if parallelism.strategy == "pipeline" else 1
+    threads = devices.pin_threads(at_once)  # before TensorFlow makes its devices
+    if parallelism.split_cpu > 1:
+        devices.split_cpu(parallelism.split_cpu)
+    engine = engines.of_training(run.training)
     if not engine.is_chief:
         console.quieten()
     with engine.together(), lock.only_one(folder.training_lock, chief=engine.is_chief):
@@ -77,6 +79,8 @@ def train(run: config.Run, folder: RunFolder, *, strict: bool = False) -> None:
             return
         with engine.scope(), stopping.on_signals(engine.any_process) as stop:
             trainer = _trainer(run, folder, engine)
+            for line in engine.report(trainer.network.variables, trainer.optimizer.variables):
+                console.say(line)
             if checkpoint is not None:
                 _restore(checkpoint, trainer, folder)
                 facts["divergence"] = checkpoint.manifest.get("divergence")
