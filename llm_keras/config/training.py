@@ -121,6 +121,32 @@ class Parallelism(Config):
         " end. Longer than the slowest start, step and save.",
     )
 
+    @model_validator(mode="after")
+    def _strategy_cuts_matrices(self) -> Parallelism:
+        on_mesh = self.strategy == "dtensor"
+        if not on_mesh and (self.model > 1 or self.shard_weights != "none"):
+            raise ValueError(
+                f"model {self.model} and shard_weights {self.shard_weights} cut matrices, but"
+                f" strategy {self.strategy} keeps them whole; set strategy to dtensor, or model to 1"
+                " and shard_weights to none"
+            )
+        if self.stage > 1 and self.strategy not in ("dtensor", "pipeline", "layers"):
+            raise ValueError(
+                f"stage {self.stage} cuts the model between blocks, which strategy {self.strategy}"
+                " does not; set strategy to pipeline or layers, or stage to 1"
+            )
+        if self.strategy == "layers" and self.data > 1:
+            raise ValueError(
+                f"data {self.data} needs as many replicas of each stage, and strategy layers has"
+                " one; set strategy to pipeline, or data to 1"
+            )
+        if on_mesh and self.stage > 1:
+            raise ValueError(
+                f"stage {self.stage} cuts the model between blocks, but strategy dtensor cuts within"
+                " them; set stage to 1, or strategy to pipeline and model to 1"
+            )
+        return self
+
     @property
     def devices(self) -> int:
         """How many there must be."""
