@@ -116,6 +116,8 @@ class Attention(keras.layers.Layer):
         for layer in (self.query, self.key, self.value):
             layer.build(input_shape)
         self.output_projection.build((*input_shape[:-1], inner))
+        for layer in (self.query, self.key, self.value, self.output_projection):
+            name_dimensions(layer.kernel, *layer.dimensions, whole=self.head_dim)
         self.query_norm = self.key_norm = None
         if self.qk_norm:
             self.query_norm, self.key_norm = self._head_norm("query"), self._head_norm("key")

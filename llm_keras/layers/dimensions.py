@@ -26,8 +26,15 @@ DIMENSIONS = frozenset(
 )
 
 
-def name_dimensions(variable: keras.Variable, *names: str) -> keras.Variable:
+def name_dimensions(
+    variable: keras.Variable, *names: str, whole: int | None = None
+) -> keras.Variable:
     """Notes the logical dimension of each axis on the variable, and returns it.
+
+    Args:
+        variable: With `names` axes.
+        names: Of `DIMENSIONS`.
+        whole: Neighbouring places along heads that a layout may not part: a head's features.
 
     Raises:
         ValueError: The number of names is not the rank, or a name is not in `DIMENSIONS`.
@@ -38,6 +45,8 @@ def name_dimensions(variable: keras.Variable, *names: str) -> keras.Variable:
             f" {sorted(DIMENSIONS)} for each axis, got {names}"
         )
     variable.dimensions = names
+    if whole is not None:
+        variable.whole = {name: whole for name in names if name.endswith("heads")}
     return variable
 
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 from llm_keras.layers.dimensions import name_dimensions
 from llm_keras.layers.feed_forward import ACTIVATIONS, GATED, activate
 from llm_keras.layers.linear import Linear
+from llm_keras.layers.placement import on_mesh
 from llm_keras.layers.shapes import sizes
 
 
@@ -116,7 +117,8 @@ class MixtureOfExperts(keras.layers.Layer):
         fits = taken
         if training and self.capacity_factor is not None:
             fits = taken & self._has_room(chosen, taken, self.capacity_factor)
-        y = self._apply_experts(x, tf.nn.softmax(best), tf.where(fits, chosen, self.num_experts))
+        apply = self._apply_all_experts if on_mesh() else self._apply_experts
+        y = apply(x, tf.nn.softmax(best), tf.where(fits, chosen, self.num_experts))
         if x.shape.rank == 2:
             return y, tf.zeros([3])  # generation: nobody asks
         dropped = tf.reduce_sum(tf.cast(taken & ~fits, tf.float32))
@@ -176,6 +178,30 @@ class MixtureOfExperts(keras.layers.Layer):
         joined = tf.reshape(joined, [-1, self.experts_per_token, hidden])
         weights = tf.reshape(tf.cast(weights, x.dtype), [-1, self.experts_per_token, 1])
         return tf.reshape(tf.reduce_sum(joined * weights, axis=1), tf.shape(x))
+
+    def _apply_all_experts(self, x: tf.Tensor, weights: tf.Tensor, expert: tf.Tensor) -> tf.Tensor:
+        """The same sum, of x [B, T, D], where all experts compute all tokens: E / k times the work.
+
+        DTensor has no operation that sorts tokens by expert, nor shapes that depend on their number.
+        """
+        chosen = tf.one_hot(expert, self.num_experts, dtype=x.dtype)  # [B, T, k, E]
+        shares = tf.reduce_sum(chosen * tf.cast(weights, x.dtype)[..., None], axis=2)  # [B, T, E]
+        by_expert = tf.transpose(shares, [2, 0, 1])
+        matrices = {
+            name: tf.cast(tf.convert_to_tensor(variable), x.dtype)
+            for name, variable in self.projections.items()
+        }
+
+        def widen(name: str) -> tf.Tensor:
+            y = tf.einsum("btd,edf->ebtf", x, matrices[name])
+            if not self.use_bias:
+                return y
+            return y + tf.reshape(matrices[f"{name}_bias"], [self.num_experts, 1, 1, -1])
+
+        gate = widen("gate") if "gate" in matrices else None
+        wide = activate(self.activation, widen("up"), gate) * tf.expand_dims(by_expert, -1)
+        y = tf.einsum("ebtf,efd->btd", wide, matrices["down"])
+        return y + tf.matmul(shares, matrices["down_bias"]) if self.use_bias else y
 
     def _expert(self, x: tf.Tensor, matrices: dict[str, tf.Tensor]) -> tf.Tensor:
         def project(name: str, x: tf.Tensor) -> tf.Tensor:

@@ -51,6 +51,7 @@ class OnMesh(Engine):
         #: By a weight's id: how it lies where it is computed with.
         self._specs: dict[int, Spec] = {}
         self._placed: dict[int, keras.Variable] = {}
+        self._sum = tf.function(tf.reduce_sum, autograph=False)
         #: In a step: all variables as they are stored.
         self._stored: dict[int, tf.Tensor] = {}
 
@@ -109,6 +110,19 @@ class OnMesh(Engine):
     def _over_data(self, variable: keras.Variable) -> Spec:
         spec = self._specs[id(variable)]
         return layout_tables.over_data(spec, variable.shape, self.degrees["data"])
+
+    # Several processes
+
+    def sum_over_processes(self, number: int) -> int:
+        """Waits for the others."""
+        if dtensor.num_clients() == 1:
+            return number
+        others = self.mesh.num_local_devices() - 1
+        pieces = [tf.constant([[each]], tf.int64) for each in (number, *[0] * others)]
+        one_a_device = mesh.layout(self.mesh, ("data", "model"))
+        with dtensor.default_mesh(self.mesh):
+            total = self._sum(dtensor.pack(pieces, one_a_device))
+        return int(dtensor.unpack(total)[0])
 
     # The step
 

@@ -16,10 +16,12 @@ generator's state, so that both times the same elements are dropped.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+import keras
+import numpy as np
 import tensorflow as tf
 
 from llm_keras import config
@@ -52,11 +54,86 @@ def recompute(
         Chen et al. 2016, section 4.
     """
     names = [name for name, part in context.items() if part.dtype.is_floating]
+    weights = _stood_in_for(function)
 
-    def run(x: tf.Tensor, *parts: tf.Tensor) -> Any:
-        return function(x, {**context, **dict(zip(names, parts, strict=True))}, dropout_key)
+    def run(x: tf.Tensor, *given: tf.Tensor) -> Any:
+        parts, values = given[: len(names)], given[len(names) :]
+        full = {**context, **dict(zip(names, parts, strict=True))}
+        if not weights:
+            return function(x, full, dropout_key)
+        with keras.StatelessScope(zip(weights, values, strict=True)):
+            return function(x, full, dropout_key)
 
-    return tf.recompute_grad(run)(x, *(context[name] for name in names))
+    # Not as they are: DTensor mistakes what a loop is given for what it makes.
+    values = [tf.identity(weight.value) for weight in weights]
+    return _again(run)(x, *(context[name] for name in names), *values)
+
+
+def _again(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As `tf.recompute_grad`, but part after part.
+
+    That one gives out the gradient by its arguments as soon as it is there. The part before would
+    then be made again while the gradients by this part's weights are not done yet, for which most
+    of what was made must be held.
+    """
+
+    @tf.custom_gradient
+    def call(*args: tf.Tensor) -> tuple[Any, Callable[..., Any]]:
+        def gradient(*upstream: tf.Tensor, variables: Sequence[Any] | None = None) -> Any:
+            copies = _not_before(args, upstream[0])
+            weights = list(variables or ())
+            with tf.GradientTape() as tape:
+                tape.watch([*copies, *weights])
+                made = function(*copies)
+            gradients = tape.gradient(
+                made,
+                [*copies, *weights],
+                output_gradients=tf.nest.pack_sequence_as(made, upstream),
+                unconnected_gradients="zero",
+            )
+            gradients = [tf.convert_to_tensor(part) for part in gradients]
+            with tf.control_dependencies(gradients):
+                by_args = [tf.identity(part) for part in gradients[: len(args)]]
+            by_weights = gradients[len(args) :]
+            return by_args if variables is None else (by_args, by_weights)
+
+        return function(*args), gradient
+
+    return call
+
+
+def _not_before(tensors: Sequence[tf.Tensor], upstream: tf.Tensor) -> list[tf.Tensor]:
+    """The same numbers, but what is made of them is made after `upstream`, and not taken over.
+
+    By arithmetic, because XLA and DTensor know no control dependencies.
+    """
+    known = tf.reduce_max(upstream)
+    zero = tf.where(tf.equal(known, known), 0.0, np.nan)  # 0, but only who computes it knows
+    return [tensor + tf.cast(zero, tensor.dtype) for tensor in tensors]
+
+
+def _stood_in_for(function: Any) -> list[keras.Variable]:
+    """The variables of a function's layers that a stateless scope gives other values.
+
+    As tensors they must be arguments of what is recomputed: a gradient flows to a TensorFlow
+    variable from anywhere, to a tensor only from there.
+    """
+    variables = {id(v): v for layer in _layers(function) for v in layer.variables}
+    return [v for v in variables.values() if not isinstance(v.value, tf.Variable)]
+
+
+def _layers(function: Any) -> Iterator[keras.layers.Layer]:
+    """What a function calls: layers, their methods, and partial calls and lists of these."""
+    if isinstance(function, keras.layers.Layer):
+        yield function
+    elif isinstance(function, partial):
+        for part in (function.func, *function.args):
+            yield from _layers(part)
+    elif isinstance(function, (list, tuple)):
+        for part in function:
+            yield from _layers(part)
+    elif hasattr(function, "__self__"):
+        yield from _layers(function.__self__)
 
 
 def install(network: Any, settings: config.Training) -> None:

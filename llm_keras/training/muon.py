@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from llm_keras.layers.placement import pin
 from llm_keras.training.rate_factors import RateFactors
 
 #: Coefficients of the iteration: singular values from 0.01 up come near 1 in `ITERATIONS` steps.
@@ -79,7 +80,8 @@ class Muon(RateFactors, keras.optimizers.AdamW):
             return
         momentum = self._momentums[self._get_variable_index(variable)]
         self.assign(momentum, self.momentum * momentum + gradient)
-        update = orthogonal(gradient + self.momentum * momentum)
+        whole = pin(gradient + self.momentum * momentum, *[None] * len(variable.shape))
+        update = orthogonal(whole)  # of the matrix, not of a device's piece of it
         wide = math.sqrt(max(1.0, variable.shape[-1] / variable.shape[-2]))
         self.assign_sub(variable, rate * self.muon_rate_factor * wide * update)
 

@@ -165,6 +165,15 @@ class Trainer(keras.Model):
         counters += [self.loss_limit] if self.skips_bad_steps else []
         return counters + (self.loss_scale.variables if self.loss_scale is not None else [])
 
+    def get_weights(self) -> list[np.ndarray]:
+        """Every whole weight, wherever it lies; Keras's callbacks ask."""
+        return [self.engine.value(variable) for variable in self.weights]
+
+    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
+        """Sets what `get_weights` gave."""
+        for variable, weight in zip(self.weights, weights, strict=True):
+            self.engine.assign(variable, weight)
+
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Keras's `evaluate`, of the averaged weights where there are any."""
         if self.average is None:

@@ -1,0 +1,65 @@
+"""Each variable matches exactly one row for each of its axes."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from llm_keras.errors import UserError
+from llm_keras.layers.dimensions import DIMENSIONS
+from llm_keras.parallel.layout_tables import TABLE, over_data, piece_bytes, spec_of
+
+DEGREES = {"data": 2, "model": 4}
+
+
+def variable(shape, *dimensions, **others):
+    return SimpleNamespace(path="block/it", shape=shape, dimensions=dimensions, **others)
+
+
+def test_every_dimension_that_layers_name_has_one_row():
+    assert sorted(name for name, _ in TABLE) == sorted(DIMENSIONS)
+
+
+def test_axes_lie_as_the_table_says():
+    assert spec_of(variable((8, 16), "hidden", "feed_forward"), DEGREES) == (None, "model")
+    assert spec_of(variable((40, 8), "vocabulary", "hidden"), DEGREES) == ("model", None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"), [((), r"\[\]"), ((("hidden", "model"), ("hidden", None)), "'model', None")]
+)
+def test_no_row_or_two_are_an_error_that_names_the_variable(rows, found):
+    with pytest.raises(ValueError, match=f"block/it: expected one row.*hidden, got .*{found}"):
+        spec_of(variable((8,), "hidden"), DEGREES, rows)
+
+
+def test_a_variable_without_names_is_an_error():
+    with pytest.raises(ValueError, match="block/it: its layer names no dimensions"):
+        spec_of(SimpleNamespace(path="block/it", shape=(8,)), DEGREES)
+
+
+def test_two_dimensions_over_one_axis_are_an_error():
+    with pytest.raises(ValueError, match="an axis can cut one of them"):
+        spec_of(variable((8, 8), "vocabulary", "feed_forward"), DEGREES)
+
+
+def test_what_does_not_divide_is_named_with_its_size_and_the_degree():
+    with pytest.raises(UserError, match=r"vocabulary 42 cannot .*parallelism\.model 4 equal"):
+        spec_of(variable((42, 8), "vocabulary", "hidden"), DEGREES)
+
+
+def test_heads_stay_whole():
+    with pytest.raises(UserError, match=r"key_value_heads 2 cannot be cut .*model 4 equal"):
+        spec_of(variable((8, 16), "hidden", "key_value_heads", whole={"key_value_heads": 8}), DEGREES)
+
+
+def test_the_longest_axis_that_divides_is_cut_over_data_besides():
+    assert over_data((None, "model"), (6, 8), 2) == ("data", "model")
+    assert over_data((None, None), (6, 8), 2) == (None, "data")
+    assert over_data((None, None), (6, 7), 2) == ("data", None)
+    assert over_data((None,), (7,), 2) == (None,)
+    assert over_data((), (), 2) == ()
+
+
+def test_bytes_of_a_piece():
+    assert piece_bytes(("data", "model"), (6, 8), 4, DEGREES) == 24
+    assert piece_bytes((None,), (6,), 4, DEGREES) == 24
