@@ -12,6 +12,7 @@ from llm_keras import run_file
 from llm_keras.data import manifest, packing
 from llm_keras.data.record_codec import RecordLayout
 from llm_keras.training import checkpoint_files
+from llm_keras.training.step_metrics import BY_THE_CLOCK
 
 STEPS, VALIDATE, SAVE = 24, 7, 8
 RUN = f"""
@@ -81,9 +82,9 @@ def write_corpus(folder, random=None):
 
 
 def trace(path):
-    """Every line but its speed, which depends on the clock."""
+    """Every line but what depends on the clock."""
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    return [{key: line[key] for key in line if key != "tokens_per_second"} for line in lines]
+    return [{key: line[key] for key in line if key not in BY_THE_CLOCK} for line in lines]
 
 
 def assert_same_run(folder, other):
@@ -103,13 +104,13 @@ from pathlib import Path
 from llm_keras import run_file
 from llm_keras.errors import LLMKerasError
 from llm_keras.run_folder import RunFolder
-from llm_keras.training import callbacks, train
+from llm_keras.training import step_metrics, train
 def after_step(function):
-    earlier = callbacks.StepMetrics.on_step_end
+    earlier = step_metrics.StepMetrics.on_step_end
     def on_step_end(self, step, logs):
         earlier(self, step, logs)
         function(step)
-    callbacks.StepMetrics.on_step_end = on_step_end
+    step_metrics.StepMetrics.on_step_end = on_step_end
 {body}
 try:
     train(run_file.parse({RUN!r}, "run.yaml", {overrides!r}), RunFolder(Path({str(folder.root)!r})))
