@@ -109,9 +109,10 @@ def test_micro_batches_learn_what_the_whole_batch_learns(small, one_batch):
     assert difference <= 1e-5 * np.linalg.norm(one_batch[1])
 
 
-def test_recomputed_blocks_have_equal_gradients_with_dropout_on(small, one_batch):
+@pytest.mark.parametrize("kind", ["attention", "block", "full"])
+def test_recomputed_blocks_have_equal_gradients_with_dropout_on(small, one_batch, kind):
     network = small.make_network()
-    network.run_blocks = rematerialization.around(network.run_blocks, "block")
+    network.run_blocks = rematerialization.around(network.run_blocks, kind)
     values, trainer = fit(small, network=network)
     np.testing.assert_allclose(values["loss"], one_batch[0]["loss"], rtol=1e-6)
     np.testing.assert_allclose(values["grad_norm"], one_batch[0]["grad_norm"], rtol=1e-6)
