@@ -19,6 +19,7 @@ from llm_keras import config, models, tokenizers
 from llm_keras.export import export_saved_model
 from llm_keras.export.saved_model import in_float32
 from llm_keras.generation import generate_text
+from llm_keras.parallel.engine import Engine
 from llm_keras.run_folder import RunFolder
 from llm_keras.tokenizers.training import train as train_tokenizer
 from llm_keras.training import checkpoints, recipe
@@ -88,12 +89,17 @@ TRAINING = {
         for kind in ("cosine", "linear", "noam", "warmup_stable_decay", "constant")
     ],
     "accumulation": [{}, {"gradient_accumulation_steps": 2}],
-    "rematerialization": [{}, {"rematerialization": "block"}],
-    "precision": [{}, {"precision": "bfloat16"}],
+    "rematerialization": [
+        {}, {"rematerialization": "block"}, {"rematerialization": "attention"},
+        {"rematerialization": "full"},
+        {"rematerialization": "every_n", "rematerialization_blocks": 1},
+    ],
+    "precision": [{}, {"precision": "bfloat16"}, {"precision": "float16"}],
+    "divergence": [{}, {"divergence": {"on_nan": "skip"}}],
     "loss": [{}, {"label_smoothing": 0.1, "z_loss": 1e-3}],
     "lora": [{}, {"lora": {"rank": 2, "targets": ("query", "key", "value", "output")}}],
     "ema_decay": [{}, {"ema_decay": 0.5}],
-}
+}  # fmt: skip
 #: Option -> its values, by section and field.
 TABLE = {
     option: [{f"{section}.{field}": value for field, value in change.items()} for change in changes]
@@ -217,9 +223,10 @@ def test_the_table_has_every_option():
     sizes = {"num_layers", "hidden_dim", "intermediate_dim", "num_query_heads"}
     when = {
         "total_steps", "global_batch_size", "validate_every_steps", "validation_rows",
-        "checkpoint_every_steps", "keep_checkpoints",
+        "checkpoint_every_steps", "keep_checkpoints", "keep_every_steps", "keep_best", "use_best",
+        "tensorboard", "profile_steps",
     }  # fmt: skip
-    devices = {"parallelism"}  # tests/unit/training/test_two_devices.py
+    devices = {"parallelism", "jit_compile"}  # tests/unit/parallel, tests/unit/training
     tried = [change for changes in TABLE.values() for change in changes]
     for section, fields, others in (
         ("model", config.Model.model_fields, sizes),
@@ -322,14 +329,14 @@ def test_combination(number, folder, tmp_path):
     """
     run = run_of(PAIRS[number])
     data = _data(run.model.kind)
-    trainer = recipe._trainer(run, folder)
+    trainer = recipe._trainer(run, folder, Engine())
     trainer.run_eagerly = number not in IN_GRAPH
     before = _loss(trainer, data)
     trainer.fit(data, shuffle=False, verbose=0)
     assert trainer.step == 3
     assert _loss(trainer, data) < before
 
-    saved, again = RunFolder(tmp_path), recipe._trainer(run, folder)
+    saved, again = RunFolder(tmp_path), recipe._trainer(run, folder, Engine())
     alpha = run.training.lora.alpha if run.training.lora else None
     facts = {"settings": {"training.lora.alpha": alpha}}
     checkpoints.save(saved.checkpoints, trainer, facts)
