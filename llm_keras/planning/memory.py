@@ -93,8 +93,8 @@ def activation_bytes(run: config.Run) -> int:
     probabilities, N S in float32, S being the keys a query sees: T, or on average about half of it
     where queries are taken in blocks, which keep their pieces of keys and values instead. Rows
     longer than `KEPT_LENGTH` keep neither.
-    With `rematerialization: block`, ``2 D`` for each norm are left of a block, and one block at a
-    time is whole.
+    Of what rematerialization makes again, only what goes in is left, ``D`` numbers, and one such
+    part at a time is whole.
 
     The sums were fitted to the peak memory of decoder-only processes (12 blocks against 4, D 256,
     T 256, B 8, TensorFlow 2.20 on a CPU), which they meet within 15 %; those of cross-attention
@@ -104,10 +104,8 @@ def activation_bytes(run: config.Run) -> int:
     if run.model.kind == "encoder_decoder":
         stacks.append((run.model.encoder_layers, False))
     kept = sum(layers * _block_bytes(run, crossed) for layers, crossed in stacks)
-    if run.training.rematerialization == "block":
-        borders = sum(layers * 2 * _norms(crossed) for layers, crossed in stacks)
-        whole = max(_block_bytes(run, crossed) for _, crossed in stacks)
-        kept = borders * run.model.hidden_dim * FLOAT32_BYTES + whole
+    if run.training.rematerialization != "none":
+        kept = _kept_with_rematerialization(run, stacks)
     spread = run.training.parallelism
     if spread.stage > 1:
         # A device has its blocks alone; a pipeline keeps what came into them of all micro-batches
@@ -122,6 +120,28 @@ def activation_bytes(run: config.Run) -> int:
     return _tokens_at_once(run) * kept
 
 
+def _kept_with_rematerialization(run: config.Run, stacks: list[tuple[int, bool]]) -> int:
+    """Bytes that are left of a token's activations, with what is made again at a time."""
+    kind = run.training.rematerialization
+    border = run.model.hidden_dim * _number_bytes(run)
+    blocks = {crossed: _block_bytes(run, crossed) for _, crossed in stacks}
+    if kind == "attention":
+        parts = {crossed: _attentions_bytes(run, crossed) for crossed in blocks}
+        left = sum(
+            layers * (blocks[crossed] - parts[crossed] + border) for layers, crossed in stacks
+        )
+        return left + max(parts.values())
+    kept, at_a_time = 0, 0
+    for layers, crossed in stacks:
+        root = math.isqrt(layers)
+        group = {"block": 1, "every_n": run.training.rematerialization_blocks, "full": root}[kind]
+        groups = -(-layers // group)
+        whole = 1 if kind == "full" else min(group, layers)
+        kept += (groups + (group if kind == "full" else 0)) * border
+        at_a_time = max(at_a_time, whole * blocks[crossed])
+    return kept + at_a_time
+
+
 def _tokens_at_once(run: config.Run) -> int:
     """Tokens of a micro-batch on one device."""
     parts = run.training.parallelism.data * run.training.gradient_accumulation_steps
@@ -134,15 +154,18 @@ def _norms(crossed: bool) -> int:
 
 def _block_bytes(run: config.Run, crossed: bool) -> int:
     """Bytes that one block keeps of one token."""
-    model = run.model
-    attention = _attention_bytes(run, causal=model.kind != "masked_lm")
-    if crossed:
-        attention += _attention_bytes(run, causal=False)
+    model, attention = run.model, _attentions_bytes(run, crossed)
     experts = model.experts.experts_per_token if model.experts else 1
     wide = (4 if model.is_gated else 2) * model.intermediate_dim * experts
     around = 5 * _norms(crossed) * model.hidden_dim * FLOAT32_BYTES
     cut = run.training.parallelism.model  # of heads and of the wide layer, not of the stream
     return around + (wide * _number_bytes(run) + attention) // cut
+
+
+def _attentions_bytes(run: config.Run, crossed: bool) -> int:
+    """Bytes that the attentions of one block keep of one token."""
+    own = _attention_bytes(run, causal=run.model.kind != "masked_lm")
+    return own + (_attention_bytes(run, causal=False) if crossed else 0)
 
 
 def _attention_bytes(run: config.Run, *, causal: bool) -> int:

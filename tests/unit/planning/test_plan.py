@@ -60,6 +60,27 @@ def _norm_flops(run):
     return 2 * 32 * 6 * norms
 
 
+def test_each_rematerialization_keeps_less_and_computes_more(make_run):
+    """Of nine blocks; what `full` saves over `block` shows in deep models."""
+    kinds = ("none", "attention", "block", "full")
+    runs = [make_run({"num_layers": 9}, {"rematerialization": kind}) for kind in kinds]
+    kept = [activation_bytes(run) for run in runs]
+    assert kept == sorted(kept, reverse=True)
+    assert len(set(kept)) == 4
+    assert kept[-1] < 0.35 * kept[0]
+    flops = [recomputed_flops_per_token(run) for run in runs]
+    assert flops == sorted(flops)
+    assert flops[3] == 2 * flops[2] > flops[1] > flops[0] == 0
+    groups = [
+        make_run(
+            {"num_layers": 9}, {"rematerialization": "every_n", "rematerialization_blocks": number}
+        )
+        for number in (1, 3)
+    ]
+    assert activation_bytes(groups[0]) == kept[2] < activation_bytes(groups[1]) < kept[1]
+    assert recomputed_flops_per_token(groups[1]) == flops[2]
+
+
 def test_recomputation_adds_the_blocks_forward_pass(make_run):
     """A third of what forward and backward of the blocks take; nothing without it."""
     again = make_run(training={"rematerialization": "block"})
