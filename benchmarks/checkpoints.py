@@ -104,7 +104,9 @@ def main() -> None:
         with JsonLines(Path(folder) / "metrics.jsonl", 0) as lines, BackgroundWriter() as writer:
             clock = Clock(writer)
             saving = Timed(root, settings, lambda _: {}, lines, writer, StopRequest())
-            trainer.fit(data, steps_per_epoch=steps, callbacks=[clock, saving], verbose=0)
+            trainer.fit(
+                data, steps_per_epoch=steps, callbacks=[clock, saving], shuffle=False, verbose=0
+            )
         for _ in range(options.saves):
             begin = time.perf_counter()
             checkpoints.save(root, trainer, {})
