@@ -111,6 +111,9 @@ class MixtureOfExperts(keras.layers.Layer):
         """Routes and computes; see the class."""
         logits = self.router(x)  # [..., E]
         best, chosen = tf.math.top_k(logits, self.experts_per_token)  # [..., k]
+        if on_mesh():  # The gradient of top_k counts the rows of all devices, and has only its own.
+            hits = tf.one_hot(chosen, self.num_experts)
+            best = tf.reduce_sum(hits * tf.expand_dims(logits, -2), axis=-1)
         taken = tf.ones_like(chosen, tf.bool)
         if real is not None:
             taken = tf.broadcast_to(real[..., None], tf.shape(chosen))

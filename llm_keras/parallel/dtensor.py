@@ -20,18 +20,21 @@ from llm_keras import config
 from llm_keras.layers.placement import placed_by
 from llm_keras.parallel import layout_tables, mesh
 from llm_keras.parallel.cluster import Cluster
-from llm_keras.parallel.engine import Batch, Engine, Logs, Step
+from llm_keras.parallel.engine import Batch, Logs, Step
 from llm_keras.parallel.functional import make_functional
 from llm_keras.parallel.layout_tables import Spec
+from llm_keras.parallel.together import Together
+from llm_keras.parallel.watchdog import Watchdog
 
 
-class OnMesh(Engine):
+class OnMesh(Together):
     """A mesh of `data` x `model` devices.
 
     Args:
         devices: The mesh.
         shard_weights: What is cut over `data` besides: "none"; "slots", the optimizer's and the
             averages (ZeRO-1); "all", weights and gradients too (ZeRO-3, FSDP).
+        watchdog: Of several processes.
 
     References:
         Tensor parallelism: Shoeybi et al. 2019, section 3. Sharding over data: Rajbhandari et al.
@@ -40,7 +43,13 @@ class OnMesh(Engine):
 
     whole_logits = True
 
-    def __init__(self, devices: dtensor.Mesh, shard_weights: str = "none") -> None:
+    def __init__(
+        self,
+        devices: dtensor.Mesh,
+        shard_weights: str = "none",
+        watchdog: Watchdog | None = None,
+    ) -> None:
+        self.watchdog = watchdog
         self.mesh = devices
         self.degrees = {name: devices.dim_size(name) for name in ("data", "model")}
         self.shard_weights = shard_weights
@@ -122,7 +131,10 @@ class OnMesh(Engine):
         one_a_device = mesh.layout(self.mesh, ("data", "model"))
         with dtensor.default_mesh(self.mesh):
             total = self._sum(dtensor.pack(pieces, one_a_device))
-        return int(dtensor.unpack(total)[0])
+        whole = int(dtensor.unpack(total)[0])
+        if self.watchdog is not None:
+            self.watchdog.beat()
+        return whole
 
     # The step
 
@@ -273,4 +285,5 @@ class OnMesh(Engine):
 
 def from_config(settings: config.Parallelism, cluster: Cluster) -> OnMesh:
     """The engine of a run over several processes, once all are there."""
-    return OnMesh(mesh.join(settings, cluster), settings.shard_weights)
+    watchdog = Watchdog(settings.stall_seconds)
+    return OnMesh(mesh.join(settings, cluster), settings.shard_weights, watchdog)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.distribute import collective_all_reduce_strategy as collective
 
 from llm_keras import config
-from llm_keras.errors import LostWorkerError, UserError
+from llm_keras.errors import UserError
 from llm_keras.parallel.cluster import Cluster
 from llm_keras.parallel.replicated import Replicated
+from llm_keras.parallel.together import Together
 from llm_keras.parallel.watchdog import Watchdog
 
-#: What TensorFlow raises where another process is gone, and is not raised otherwise.
-LOSSES = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError)
 
-
-class MultiWorker(Replicated):
+class MultiWorker(Together, Replicated):
     """The replicas of a `MultiWorkerMirroredStrategy`.
 
     Args:
@@ -34,7 +31,7 @@ class MultiWorker(Replicated):
         super().__init__(strategy)
         self.part, self.parts = cluster.index, len(cluster.workers)
         self.is_chief = cluster.is_chief
-        self._watchdog = watchdog
+        self.watchdog: Watchdog = watchdog
         self._sum = tf.function(self._sum_in_graph, autograph=False)
 
     def dataset(self, make: Callable[[int, int], tf.data.Dataset]) -> Any:
@@ -49,7 +46,7 @@ class MultiWorker(Replicated):
     def sum_over_processes(self, number: int) -> int:
         """Waits for the others."""
         total = self._sum(tf.constant(number, tf.int64))
-        self._watchdog.beat()
+        self.watchdog.beat()
         return int(total)
 
     def _sum_in_graph(self, number: tf.Tensor) -> tf.Tensor:
@@ -61,37 +58,6 @@ class MultiWorker(Replicated):
             return context.all_reduce(tf.distribute.ReduceOp.SUM, own)
 
         return self.strategy.experimental_local_results(self.strategy.run(replica))[0]
-
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """Nobody leaves before the chief has done: the others would be missed.
-
-        Raises:
-            LostWorkerError: Another process has ended.
-        """
-        try:
-            yield
-            self._wait_for_all()
-        except tf.errors.OpError as error:
-            if not self.lost(error):
-                raise
-            raise LostWorkerError(
-                f"worker {self.part} of {self.parts} cannot go on, because another one has ended or"
-                " does not answer; once all have ended, start them again"
-            ) from None
-        finally:
-            self._watchdog.stop()
-
-    def _wait_for_all(self) -> None:
-        try:
-            self.sum_over_processes(0)
-        except tf.errors.OpError as error:
-            if not self.lost(error):  # Who learnt of the end first may be gone.
-                raise
-
-    def lost(self, error: tf.errors.OpError) -> bool:
-        """Whether it says that another process is gone."""
-        return isinstance(error, LOSSES) or "Collective" in str(error.message)
 
 
 def from_config(settings: config.Parallelism, cluster: Cluster) -> MultiWorker:
