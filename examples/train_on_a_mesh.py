@@ -1,6 +1,6 @@
 """Trains on a mesh of 2 x 2 devices: each has half of every batch, and a quarter of every matrix.
 
-    python examples/train_on_a_mesh.py
+python examples/train_on_a_mesh.py
 """
 
 import keras

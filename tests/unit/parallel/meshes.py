@@ -9,7 +9,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -74,12 +73,18 @@ def train(engine, network, steps=STEPS, **arguments):
     batches = small.make_pairs if network.get("kind") == "encoder_decoder" else small.make_batches
     log = small.Log()
     history = trainer.fit(
-        batches(steps), validation_data=batches(2, seed=1), callbacks=[log], shuffle=False, verbose=0
+        batches(steps),
+        validation_data=batches(2, seed=1),
+        callbacks=[log],
+        shuffle=False,
+        verbose=0,
     )
     return trainer, {
         "logs": dict(log.values),
         "judged": [history.history["val_loss"], history.history["val_tokens"]],
-        "state": np.concatenate([engine.value(v).ravel() for v in small.variables(trainer)]).tolist(),
+        "state": np.concatenate(
+            [engine.value(v).ravel() for v in small.variables(trainer)]
+        ).tolist(),
         "seconds": time.monotonic() - start,
     }
 

@@ -49,7 +49,9 @@ def test_what_does_not_divide_is_named_with_its_size_and_the_degree():
 
 def test_heads_stay_whole():
     with pytest.raises(UserError, match=r"key_value_heads 2 cannot be cut .*model 4 equal"):
-        spec_of(variable((8, 16), "hidden", "key_value_heads", whole={"key_value_heads": 8}), DEGREES)
+        spec_of(
+            variable((8, 16), "hidden", "key_value_heads", whole={"key_value_heads": 8}), DEGREES
+        )
 
 
 def test_the_longest_axis_that_divides_is_cut_over_data_besides():
