@@ -28,7 +28,7 @@ trainer = Trainer(network, engine=engine)
 trainer.compile(keras.optimizers.AdamW(1e-2, weight_decay=0.01, global_clipnorm=1.0))
 stop = keras.callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=True)
 history = trainer.fit(
-    rows(seed=0, count=40), epochs=3, validation_data=rows(1, 2), callbacks=[stop], verbose=2
+    rows(0, 40), epochs=3, validation_data=rows(1, 2), callbacks=[stop], shuffle=False, verbose=2
 )
 print("losses", *(f"{loss:.3f}" for loss in history.history["val_loss"]))
 for path, axes in engine.layouts(network.variables).items():
