@@ -1,4 +1,7 @@
-"""Keras layers of the transformer, one a file. They import nothing else of this package."""
+"""Keras layers of the transformer, one a file.
+
+Of the rest of this package they import `fusion`, and nothing else.
+"""
 
 from llm_keras.layers.alibi_positions import AlibiPositions
 from llm_keras.layers.attention import Attention

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import tensorflow as tf
 
+from llm_keras.fusion import fusible
 from llm_keras.layers.masks import RowMask
 from llm_keras.layers.shapes import sizes
 
@@ -250,11 +251,44 @@ def _attend(
     """Queries [B, K, G, T, H] on keys and values [B, K, S, H]."""
     batch, shared, groups, length, width = sizes(query)
     rows = tf.reshape(query, [batch, shared, groups * length, width])
-    scores = scoring.capped(tf.cast(tf.matmul(rows, key, transpose_b=True), tf.float32))
+    scores = tf.matmul(rows, key, transpose_b=True)
+    if scoring.logit_cap is not None:
+        scores = scoring.capped(tf.cast(scores, tf.float32))
     scores = tf.reshape(scores, [batch, shared, groups, length, sizes(key)[2]])
-    weights = tf.cast(tf.nn.softmax(scores + _by_group(mask, shared)), query.dtype)
+    weights = tf.cast(softmax(scores, _by_group(mask, shared)), query.dtype)
     weights = tf.reshape(weights, [batch, shared, groups * length, sizes(key)[2]])
     return tf.reshape(tf.matmul(weights, value), [batch, shared, groups, length, width])
+
+
+@tf.custom_gradient
+def softmax(scores: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
+    """Softmax of float32 sums of scores and mask; keeps the dtype of the scores, and the weights.
+
+    Args:
+        scores: float [B, K, G, T, S].
+        mask: float32 [B or 1, K or 1, G or 1, T or 1, S].
+    """
+    weights = _weights(scores, mask)
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        by_scores = _by_scores(weights, upstream)
+        spread = [axis for axis in range(4) if mask.shape[axis] == 1]
+        by_mask = tf.reduce_sum(tf.cast(by_scores, tf.float32), spread, keepdims=True)
+        return by_scores, by_mask
+
+    return weights, gradient
+
+
+@fusible
+def _weights(scores: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.nn.softmax(tf.cast(scores, tf.float32) + mask), scores.dtype)
+
+
+@fusible
+def _by_scores(weights: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
+    exact, by_weights = tf.cast(weights, tf.float32), tf.cast(upstream, tf.float32)
+    common = tf.reduce_sum(exact * by_weights, axis=-1, keepdims=True)
+    return tf.cast(exact * (by_weights - common), weights.dtype)
 
 
 def _by_group(mask: tf.Tensor, shared: int) -> tf.Tensor:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from llm_keras.fusion import fusible
+
 _ROOT = math.sqrt(2 / math.pi)
 _CUBIC = 0.044715
 
@@ -14,9 +16,9 @@ _CUBIC = 0.044715
 def gelu(x: tf.Tensor, approximate: bool) -> tf.Tensor:
     """``x * Phi(x)`` with the normal distribution's Phi.
 
-    The value is TensorFlow's, so that oneDNN may fuse it into the product before it. TensorFlow's
-    gradient keeps each piece of the formula for the backward pass, five tensors of the widest size
-    in the model; this one keeps `x` and computes the pieces again.
+    TensorFlow's gradient of it keeps each piece of the formula for the backward
+    pass, five tensors of the widest size in the model; this one keeps `x` and computes the pieces
+    again.
 
     Args:
         x: float, any shape.
@@ -29,18 +31,28 @@ def gelu(x: tf.Tensor, approximate: bool) -> tf.Tensor:
     References:
         Hendrycks and Gimpel 2016, section 2.
     """
-    slope = _slope_of_tanh_form if approximate else _slope_of_erf_form
 
     @tf.custom_gradient
     def function(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         def gradient(upstream: tf.Tensor) -> tf.Tensor:
             # Not before it is due: otherwise the forward pass's pieces would be kept and shared.
             with tf.control_dependencies([upstream]):
-                return upstream * slope(tf.identity(x))
+                return _gradient(tf.identity(x), upstream, approximate=approximate)
 
-        return tf.nn.gelu(x, approximate=approximate), gradient
+        return _value(x, approximate=approximate), gradient
 
     return function(x)
+
+
+@fusible
+def _value(x: tf.Tensor, *, approximate: bool) -> tf.Tensor:
+    return tf.nn.gelu(x, approximate=approximate)
+
+
+@fusible
+def _gradient(x: tf.Tensor, upstream: tf.Tensor, *, approximate: bool) -> tf.Tensor:
+    slope = _slope_of_tanh_form if approximate else _slope_of_erf_form
+    return upstream * slope(x)
 
 
 def _slope_of_tanh_form(x: tf.Tensor) -> tf.Tensor:

@@ -71,12 +71,14 @@ class Engine:
         is_chief: Whether this process is the one that writes files and speaks.
         whole_logits: Whether the logits of all tokens are made at once, since they lie in pieces
             on several devices; nothing is then looked up in them by its number.
+        fuses: Whether XLA may compile chains of elementwise arithmetic, see `llm_keras.fusion`.
     """
 
     part = 0
     parts = 1
     is_chief = True
     whole_logits = False
+    fuses = False
 
     def scope(self) -> AbstractContextManager[Any]:
         """Under which models, optimizers and metrics are made."""

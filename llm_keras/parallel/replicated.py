@@ -22,6 +22,7 @@ class Replicated(Engine):
 
     def __init__(self, strategy: tf.distribute.Strategy | None = None) -> None:
         self.strategy = strategy or tf.distribute.get_strategy()
+        self.fuses = self.strategy.num_replicas_in_sync == 1
 
     def scope(self) -> AbstractContextManager[Any]:
         """The strategy's."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from llm_keras.fusion import fusible
+
 #: Logits that are held at once, in float32 numbers (16 MB), but never those of fewer tokens than
 #: this: each block adds to the whole gradient of the output matrix, which must be worth it.
 LOGITS_PER_BLOCK = 2**22
@@ -77,6 +79,12 @@ class TokenLoss:
         Returns:
             float32 scalar, and float32 [N, V].
         """
+        fused = fusible(self._sum_and_gradient)
+        return fused(logits, targets, weights, in_pieces=in_pieces)
+
+    def _sum_and_gradient(
+        self, logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, *, in_pieces: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         size, smoothing = logits.shape[-1], self.label_smoothing
         softmax = tf.nn.softmax(logits)
         largest, log_share = tf.reduce_max(logits, -1), tf.math.log(tf.reduce_max(softmax, -1))

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from llm_keras import config
+from llm_keras.fusion import fusible
 from llm_keras.training import schedules
 from llm_keras.training.adafactor import Adafactor
 from llm_keras.training.muon import Muon
@@ -26,11 +28,67 @@ WIDTH_EXPONENTS = {"adamw": -1.0, "lion": -1.0, "adafactor": -0.5, "muon": 0.0}
 
 @keras.saving.register_keras_serializable(package="llm_keras")
 class AdamW(RateFactors, keras.optimizers.AdamW):
-    """Keras's AdamW with a factor of the learning rate for each variable."""
+    """Keras's AdamW with a factor of the learning rate for each variable.
+
+    A variable's update is one pass over it and its slots, where `llm_keras.fusion` may compile it:
+    the weights do not fit into a processor's cache, so that passes are what an update costs.
+    """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One variable's update; called by Keras."""
-        super().update_step(gradient, variable, self.rate_of(variable, learning_rate))
+        place = self._get_variable_index(variable)
+        mean, square = self._momentums[place], self._velocities[place]
+        update = tf.cast(self.iterations + 1, tf.float32)
+        correction = tf.sqrt(1 - self.beta_2**update) / (1 - self.beta_1**update)
+        decays = self.weight_decay is not None and self._use_weight_decay(variable)
+        values = _adamw(
+            tf.convert_to_tensor(variable),
+            tf.convert_to_tensor(mean),
+            tf.convert_to_tensor(square),
+            gradient,
+            self.rate_of(variable, learning_rate) * correction,
+            learning_rate * (self.weight_decay if decays else 0.0),
+            beta_1=self.beta_1,
+            beta_2=self.beta_2,
+            epsilon=self.epsilon,
+        )
+        for written, value in zip((variable, mean, square), values, strict=True):
+            self.assign(written, value)
+
+    def _apply_weight_decay(self, variables: Any) -> None:
+        """Nothing: `update_step` decays."""
+
+
+@fusible
+def _adamw(
+    weight: tf.Tensor,
+    mean: tf.Tensor,
+    square: tf.Tensor,
+    gradient: tf.Tensor,
+    rate: tf.Tensor,
+    decay: tf.Tensor,
+    *,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The weight and its slots after an update.
+
+    Args:
+        weight: Decayed before it is updated, as are all by Keras.
+        mean: Of gradients.
+        square: Mean of their squares.
+        gradient: Of this update.
+        rate: The learning rate, with the correction of means that began at zero.
+        decay: Part of the weight that is lost.
+        beta_1: Of the mean.
+        beta_2: Of the mean of squares.
+        epsilon: Added to the root.
+    """
+    mean += (gradient - mean) * (1 - beta_1)
+    square += (tf.square(gradient) - square) * (1 - beta_2)
+    weight -= weight * decay
+    return weight - rate * mean / (tf.sqrt(square) + epsilon), mean, square
 
 
 @keras.saving.register_keras_serializable(package="llm_keras")

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from llm_keras.errors import DivergedError
+from llm_keras.fusion import fusing
 from llm_keras.models.masking import Masking
 from llm_keras.parallel.engine import Engine, Step
 from llm_keras.parallel.replicated import Replicated
@@ -213,7 +214,8 @@ class Trainer(keras.Model):
             shapes = tuple(part.shape for part in parts)
             if shapes not in functions:
                 functions[shapes] = tf.function(spread, autograph=False)
-            return self.engine.call(functions[shapes], batch)
+            with fusing(wanted=self.engine.fuses):
+                return self.engine.call(functions[shapes], batch)
 
         return next_batch
 
