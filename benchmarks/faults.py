@@ -505,13 +505,14 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("words", nargs="*")
-    parser.add_argument("--short", action="store_true")
+    parser.add_argument("--short", action="store_true", help="the same as --kills 3 3")
+    parser.add_argument("--kills", type=int, nargs=2, default=(20, 50), help="at steps, in saves")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     failed = 0
     with tempfile.TemporaryDirectory() as work:
         begin = time.monotonic()
-        faults = Faults(Path(work), (3, 3) if options.short else (20, 50), options.seed)
+        faults = Faults(Path(work), (3, 3) if options.short else tuple(options.kills), options.seed)
         print(f"two runs that nothing happens to: {time.monotonic() - begin:.0f} s", flush=True)
         print("| fault | result | seen | seconds |\n|---|---|---|---|", flush=True)
         for name in [name for name in dir(Faults) if name.startswith("row_")]:
