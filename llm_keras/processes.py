@@ -16,8 +16,9 @@ from llm_keras import console
 from llm_keras.errors import INTERRUPTED, InterruptedRunError, LostWorkerError
 from llm_keras.training.stopping import StopRequest
 
-#: Seconds that the others have, once one has failed, to notice, save and end by themselves.
-GRACE_SECONDS = 45.0
+#: Seconds that the others have, once one has failed, to notice, save and end by themselves; and
+#: those who are left when the chief, who alone saves, has ended.
+GRACE_SECONDS, CHIEFLESS_SECONDS = 30.0, 5.0
 SECONDS_BETWEEN_LOOKS = 0.1
 #: How notes of TensorFlow's begin that it cannot be told to leave out.
 OF_TENSORFLOW = ("I0000 ", "WARNING: All log messages before absl::InitializeLog()")
@@ -98,14 +99,16 @@ class Workers:
                 failed.append(worker)
                 if worker.process.returncode != InterruptedRunError.exit_code:
                     console.warn(worker.describe())
-                    deadline = min(deadline, time.monotonic() + GRACE_SECONDS)
+                    with_chief = any(other.index == 0 for other in left)
+                    grace = GRACE_SECONDS if with_chief else CHIEFLESS_SECONDS
+                    deadline = min(deadline, time.monotonic() + grace)
             if asked.signal is not None and not passed_on:
                 passed_on = True
                 for worker in left:
                     worker.process.send_signal(signal.Signals[asked.signal])
             if left and time.monotonic() > deadline:
                 numbers = ", ".join(str(worker.index) for worker in left)
-                console.warn(f"worker {numbers} did not end in {GRACE_SECONDS:g} s: killed")
+                console.warn(f"worker {numbers} does not end: killed")
                 self._kill()
                 deadline = float("inf")
             time.sleep(SECONDS_BETWEEN_LOOKS if left else 0)

@@ -53,11 +53,12 @@ def test_the_exit_code_is_that_of_the_cause(first, then, code):
     assert launch(body) == code
 
 
-def test_what_does_not_end_by_itself_is_killed(monkeypatch, capfd):
+@pytest.mark.parametrize(("hanging", "left"), [(0, "GRACE"), (1, "CHIEFLESS")])
+def test_what_does_not_end_by_itself_is_killed(monkeypatch, capfd, hanging, left):
     """The other worker ignores signals and then stops: nothing but SIGKILL ends it."""
-    monkeypatch.setattr(processes, "GRACE_SECONDS", 0.5)
-    hang = """
-if index == 0:
+    monkeypatch.setattr(processes, f"{left}_SECONDS", 0.5)
+    hang = f"""
+if index == {hanging}:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.kill(os.getpid(), signal.SIGSTOP)
 time.sleep(0.3)
@@ -67,9 +68,9 @@ sys.exit(4)
     assert launch(hang) == 4
     assert time.monotonic() - begin < 10
     said = capfd.readouterr().err
-    assert "worker 1 ended with exit code 4" in said
-    assert "worker 0 did not end in 0.5 s: killed" in said
-    assert "worker 0 was ended by SIGKILL" in said
+    assert f"worker {1 - hanging} ended with exit code 4" in said
+    assert f"worker {hanging} does not end: killed" in said
+    assert f"worker {hanging} was ended by SIGKILL" in said
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
