@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from llm_keras.parallel import costs, stages
 from llm_keras.parallel.engine import Batch, Carry, Engine, Learner
+from llm_keras.parallel.replicated import take_reduced_gradients
 from llm_keras.parallel.stages import Stage
 
 
@@ -66,6 +67,7 @@ class Placed(Engine):
     ) -> None:
         """Slots are made beside their variables; the optimizer's arithmetic goes there too."""
         super().place_optimizer(optimizer, variables)
+        take_reduced_gradients(optimizer)  # or all of them go through one operation
         self._trained = [variable.value.device for variable in variables]
         stay_on_devices(optimizer, self)
 

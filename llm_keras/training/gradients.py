@@ -110,8 +110,9 @@ class Learner(NamedTuple):
         return self.finish(slice(None), {}, batch)[1]
 
     def parts(self) -> list[tuple[str, list[keras.Variable]]]:
-        """The parts of the network's chain: name, and variables that it reads."""
-        return [(part.name, chain.variables(part)) for part in self.network.chain()]
+        """The parts of the network's chain: name, and variables that it and its gradient read."""
+        scale = [] if self.loss_scale is None else self.loss_scale.variables[:1]
+        return [(part.name, [*chain.variables(part), *scale]) for part in self.network.chain()]
 
     def trained(self, where: slice) -> list[keras.Variable]:
         """What is learnt of neighbouring parts, in the order of `network.trainable_variables`."""
