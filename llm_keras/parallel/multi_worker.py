@@ -131,7 +131,7 @@ def _cut(dataset: tf.data.Dataset, pieces: int) -> tf.data.Dataset:
         pieced = {name: tf.stack(tf.split(value, pieces)) for name, value in batch.items()}
         return tf.data.Dataset.from_tensor_slices(pieced)
 
-    count = dataset.cardinality()
-    endless = count == tf.data.INFINITE_CARDINALITY
-    known = tf.data.experimental.assert_cardinality(count if endless else count * pieces)
-    return dataset.flat_map(cut).apply(known)
+    cut_up = dataset.flat_map(cut)
+    if dataset.cardinality() != tf.data.INFINITE_CARDINALITY:
+        return cut_up  # Keras would take the number of pieces, if known, for that of steps.
+    return cut_up.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
