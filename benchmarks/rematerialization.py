@@ -1,9 +1,9 @@
 """Peak memory and time of a training step for each choice of `training.rematerialization`.
 
-Each case runs in a process of its own, because a process keeps the memory it once had. Measured is
-the high-water mark of the process (`ru_maxrss`). Of it, "base" has TensorFlow, the model, the
-optimizer, and a step with rows of a few tokens: the weights' gradients, and the graph. What a step
-with the whole rows adds to that are activations, logits and temporary results.
+Each case runs in processes of their own, because a process keeps the memory it once had. Measured
+is the high-water mark of a process (`ru_maxrss`). "base" is that of one whose rows have a few
+tokens: TensorFlow, the model, the optimizer, the weights' gradients, and the graph. What one with
+whole rows has on top of that are activations, logits and temporary results.
 
     python benchmarks/rematerialization.py [--layers 12] [--hidden 256] [--length 512] [--batch 8]
 
@@ -57,7 +57,7 @@ def run_of(case: str, shape: argparse.Namespace) -> Any:
 
 
 def measure(case: str, shape: argparse.Namespace) -> dict[str, float]:
-    """Peak megabytes before and with whole rows, seconds a step and loss of a few steps."""
+    """Peak megabytes of a process, seconds a step and loss of a few steps."""
     import numpy as np
     import tensorflow as tf
 
@@ -74,27 +74,18 @@ def measure(case: str, shape: argparse.Namespace) -> dict[str, float]:
     step = trainer.make_train_function()
     random = np.random.default_rng(0)
 
-    def batches(length: int) -> Any:
-        tokens = random.integers(0, VOCABULARY, (1, shape.batch, length + 1)).astype("int32")
-        return iter(tf.data.Dataset.from_tensor_slices({"tokens": tokens}).repeat())
-
-    step(batches(8))
-    base = _peak()
-    whole, seconds, logs = batches(shape.length), [], {}
+    tokens = random.integers(0, VOCABULARY, (1, shape.batch, shape.length + 1)).astype("int32")
+    batches = iter(tf.data.Dataset.from_tensor_slices({"tokens": tokens}).repeat())
+    seconds, logs = [], {}
     for _ in range(shape.steps):
         start = time.perf_counter()
-        logs = step(whole)
+        logs = step(batches)
         seconds.append(time.perf_counter() - start)
     return {
-        "base": base,
-        "peak": _peak(),
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "seconds": statistics.median(seconds[1:]),
         "loss": float(logs["loss"]),
     }
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> int:
@@ -122,8 +113,9 @@ def main() -> int:
     )
     whole, slow = 0.0, 0.0
     for case in CASES:
+        base = min(_in_child(case, "--length", "8")["peak"] for _ in range(shape.repeats))
         found = [_in_child(case) for _ in range(shape.repeats)]
-        added = sorted(each["peak"] - each["base"] for each in found)
+        added = sorted(each["peak"] - base for each in found)
         median = statistics.median(added)
         seconds = min(each["seconds"] for each in found)
         whole, slow = whole or median, slow or seconds
@@ -131,7 +123,7 @@ def main() -> int:
         planned = (activation_bytes(run) + training_bytes(run)["logits"]) / 2**20
         flops = flops_per_token(run.model, VOCABULARY, shape.length)
         print(
-            f"{case:10} {found[0]['base']:6.0f} {found[0]['peak']:6.0f}"
+            f"{case:10} {base:6.0f} {found[0]['peak']:6.0f}"
             f" {median:6.0f} ({added[0]:4.0f}-{added[-1]:4.0f}) {median / whole:6.2f}"
             f" {planned:8.0f} {seconds:7.2f} {seconds / slow:5.2f}"
             f" {1 + recomputed_flops_per_token(run) / flops:6.2f} {found[0]['loss']:9.5f}",
@@ -140,9 +132,9 @@ def main() -> int:
     return int(median > LIMIT * whole)
 
 
-def _in_child(case: str) -> dict[str, float]:
+def _in_child(case: str, *changes: str) -> dict[str, float]:
     child = subprocess.run(
-        [sys.executable, *sys.argv, "--case", case],
+        [sys.executable, *sys.argv, *changes, "--case", case],
         capture_output=True,
         text=True,
         check=False,
