@@ -86,6 +86,8 @@ def settings_with(tmp_path, **corpus):
         (["tokenizer", QUICKSTART, "--output", "out"], "run `llm-keras curate` first"),
         (["tokenize", QUICKSTART, "--output", "out"], "run `llm-keras curate` first"),
         (["train", QUICKSTART, "--output", "out"], "run `llm-keras tokenize` first"),
+        (["train", QUICKSTART, "--profile", "3"], "--profile: expected two steps as 3-7, got '3'"),
+        (["train", QUICKSTART, "--profile", "7-3"], "profile_steps 7 to 3"),
         (["evaluate", QUICKSTART, "--output", "out"], "run `llm-keras tokenize` first"),
         (["export", QUICKSTART, "--output", "out"], "run `llm-keras tokenizer` first"),
         (["serve", QUICKSTART, "--output", "out"], "run `llm-keras export"),
