@@ -9,7 +9,6 @@ import keras
 import tensorflow as tf
 
 from llm_keras.layers.dimensions import name_dimensions
-from llm_keras.layers.placement import on_mesh
 from llm_keras.layers.shapes import sizes
 
 
@@ -107,5 +106,4 @@ def _lookup(matrix: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
 
         return tf.gather(matrix, tokens), gradient
 
-    # DTensor mistakes what a loop is given for what it makes, if a custom gradient reads it.
-    return lookup(tf.identity(matrix) if on_mesh() else matrix)
+    return lookup(matrix)

@@ -160,6 +160,11 @@ class Engine:
             name: tf.reshape(value, [number, -1, *value.shape[1:]]) for name, value in batch.items()
         }
 
+    def in_loop(self, variables: Sequence[keras.Variable]) -> AbstractContextManager[Any]:
+        """Under which the body of a loop in a step reads variables."""
+        del variables
+        return nullcontext()
+
     def place_gradients(
         self, gradients: Sequence[tf.Tensor], variables: Sequence[keras.Variable]
     ) -> list[tf.Tensor]:

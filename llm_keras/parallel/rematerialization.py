@@ -64,8 +64,7 @@ def recompute(
         with keras.StatelessScope(zip(weights, values, strict=True)):
             return function(x, full, dropout_key)
 
-    # Not as they are: DTensor mistakes what a loop is given for what it makes.
-    values = [tf.identity(weight.value) for weight in weights]
+    values = [weight.value for weight in weights]
     return _again(run)(x, *(context[name] for name in names), *values)
 
 

@@ -86,7 +86,9 @@ class Learner(NamedTuple):
 
         def add_part(index: tf.Tensor, sums: Sums) -> tuple[tf.Tensor, Sums]:
             part = {name: tf.gather(value, index) for name, value in parts.items()}
-            return index + 1, tf.nest.map_structure(tf.add, sums, differentiate(part))
+            with self.engine.in_loop(self.network.variables):
+                more = differentiate(part)
+            return index + 1, tf.nest.map_structure(tf.add, sums, more)
 
         variables = self.network.trainable_variables
         zeros = [tf.zeros(variable.shape, variable.dtype) for variable in variables]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-MESHES = ["2x1 slots", "1x4 none", "4x1 all", "2x2 none", "2x2 all"]
+MESHES = ["2x1 slots", "1x4 none", "4x1 all", "2x2 all"]
 WAYS = [
     "masked_lm",
     "encoder_decoder",
@@ -78,21 +78,22 @@ def test_weights_and_slots_lie_in_pieces(results):
         return found
 
     up, slot = "feed_forward/up/kernel", "feed_forward_up_kernel_momentum"
-    assert layout("2x2 none", "layouts", up) == [None, "model"]
-    assert layout("2x2 none", "slots", slot) == [None, "model"]
+    assert layout("1x4 none", "layouts", up) == [None, "model"]
+    assert layout("1x4 none", "slots", slot) == [None, "model"]
     assert layout("2x2 all", "layouts", up) == ["data", "model"]
     assert layout("2x2 all", "slots", slot) == ["data", "model"]
     assert layout("2x1 slots", "layouts", up) == [None, "model"]
     assert layout("2x1 slots", "slots", slot) == ["data", "model"]
-    assert layout("1x4 none", "layouts", "token_embedding/embeddings") == ["model", None]
+    assert layout("1x4 none", "layouts", "/embeddings") == ["model", None]
     whole = results["placed"]["4x1 all"]["whole_bytes"]
     assert results["placed"]["4x1 all"]["weight_bytes"][1] == whole / 4
 
 
-@pytest.mark.parametrize("mesh", ["one", "1x4"])
+@pytest.mark.parametrize("mesh", ["one", "1x4 none"])
 def test_a_checkpoint_of_one_mesh_goes_on_elsewhere(results, mesh):
-    expected = results["one"]["logs"]["loss"]
-    np.testing.assert_allclose(results["elastic"][mesh], expected, rtol=1e-5)
+    found = results["elastic"]
+    assert len(set(found["2x2 all"])) == 2
+    np.testing.assert_allclose(found[mesh], found["2x2 all"], rtol=1e-5)
 
 
 def test_a_loss_that_is_not_finite_is_told_and_changes_nothing(results):

@@ -47,7 +47,7 @@ def make_batches(count, seed=0, fewer_segments=False):
         "segments": segments.astype("int32"),
         "rows": np.arange(count * ROWS).reshape(count, ROWS),
     }
-    return tf.data.Dataset.from_tensor_slices(columns)
+    return _untuned(tf.data.Dataset.from_tensor_slices(columns))
 
 
 def make_pairs(count, seed=0, lengths=((5, 8), (12, 6))):
@@ -73,6 +73,13 @@ def make_pairs(count, seed=0, lengths=((5, 8), (12, 6))):
         lambda: map(batch, range(count)),
         output_signature={**shapes, "rows": tf.TensorSpec([None], tf.int64)},
     ).apply(tf.data.experimental.assert_cardinality(count))
+
+
+def _untuned(data):
+    """Without tf.data's tuner, whose thread ends late: `fit` would wait twice as long."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return data.with_options(options)
 
 
 def make_masking(**changes):
