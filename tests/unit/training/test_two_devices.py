@@ -53,6 +53,14 @@ def test_float16_overflows_on_all_devices_or_none(results):
     assert difference == 0
 
 
+def test_a_skipped_step_changes_nothing_but_the_count_on_both(results):
+    skipped = results["skipped"]
+    assert skipped["applied"] == [1.0, 0.0, 1.0]
+    assert skipped["changed"][0] == 1
+    assert skipped["changed"][1] > 10
+    assert skipped["count"] == 3
+
+
 def test_more_devices_than_there_are_is_an_error_with_both_numbers(results):
     assert "4 devices are asked for, but 2 are visible" in results["too many"]
     assert "lower a factor" in results["too many"]

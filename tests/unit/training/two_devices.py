@@ -3,6 +3,7 @@
 A process of its own, because TensorFlow's devices cannot change once they exist.
 """
 
+import itertools
 import json
 import sys
 import tempfile
@@ -94,6 +95,24 @@ def train_float16():
     return logs, max(float(abs(one - other).numpy().max()) for one, other in pieces)
 
 
+def skip_one():
+    """Two replicas, three steps, the loss of the second over the limit: what each step changed."""
+    engine = engines.from_config(config.Parallelism(data=2))
+    with engine.scope():
+        trainer = small.make_trainer(engine=engine, skips_bad_steps=True, ema_decay=0.9)
+    applied, pieces = [], []
+    for seed, limit in enumerate((np.inf, 0.5, np.inf)):
+        engine.assign(trainer.loss_limit, np.float32(limit))
+        applied += small.fit(trainer, small.make_batches(1, seed))["applied"]
+        variables = small.variables(trainer)
+        pieces.append([[part.numpy() for part in engine.pieces(each)] for each in variables])
+    changed = [
+        sum(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+        for before, after in itertools.pairwise(pieces)
+    ]
+    return {"applied": applied, "changed": changed, "count": trainer.step}
+
+
 def too_many():
     """What is said when there are not enough devices."""
     try:
@@ -116,6 +135,7 @@ if __name__ == "__main__":
         "two, compiled": train(2, gradient_accumulation_steps=2, jit_compile=True),
         "two, then one": train(2, resume_on=1),
         "float16": train_float16(),
+        "skipped": skip_one(),
         "too many": too_many(),
         "ways": {
             name: [train_way(replicas, **way) for replicas in (1, 2)] for name, way in WAYS.items()
