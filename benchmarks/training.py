@@ -215,7 +215,9 @@ def _fitted(model: Any, batch: Any, callbacks: list[Any]) -> Callable[[], float]
         clock = keras.callbacks.LambdaCallback(
             on_train_batch_end=lambda batch, logs: ends.append(time.perf_counter())
         )
-        model.fit(data, steps_per_epoch=STEPS, verbose=0, callbacks=[*callbacks, clock])
+        model.fit(
+            data, steps_per_epoch=STEPS, shuffle=False, verbose=0, callbacks=[*callbacks, clock]
+        )
         return _tokens_per_second(ends)
 
     measure()

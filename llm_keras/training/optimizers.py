@@ -32,7 +32,16 @@ class AdamW(RateFactors, keras.optimizers.AdamW):
 
     A variable's update is one pass over it and its slots, where `llm_keras.fusion` may compile it:
     the weights do not fit into a processor's cache, so that passes are what an update costs.
+
+    Raises:
+        ValueError: AMSGrad is asked for.
     """
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        """Makes the slots."""
+        if self.amsgrad:
+            raise ValueError("AdamW here has no AMSGrad; leave amsgrad out, or take Keras's AdamW")
+        super().build(variables)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One variable's update; called by Keras."""

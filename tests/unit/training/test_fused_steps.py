@@ -1,7 +1,6 @@
 """Steps whose norms, activations, softmax, loss and updates are compiled."""
 
 import numpy as np
-import pytest
 
 from llm_keras import fusion
 from llm_keras.parallel.rematerialization import around
@@ -19,14 +18,9 @@ def losses_and_weights(small, policy="float32", fused=True, **changes):
     return [*history.history["loss"], loss], weights
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"activation": "gelu_tanh", "normalization": "layer_norm", "positions": "learned"},
-        {"activation": "geglu", "qk_norm": True, "attention_logit_cap": 5.0, "positions": "alibi"},
-    ],
-)
-def test_compiled_steps_learn_the_same(small, changes, monkeypatch):
+def test_compiled_steps_learn_the_same(small, monkeypatch):
+    changes = {"activation": "gelu_tanh", "normalization": "layer_norm", "qk_norm": True}
+    changes |= {"attention_logit_cap": 5.0, "positions": "alibi"}
     monkeypatch.setattr(fusion, "LEAST_NUMBERS", 1)
     plain, plain_weights = losses_and_weights(small, fused=False, **changes)
     fused, weights = losses_and_weights(small, **changes)
