@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from llm_keras import config
 from llm_keras.errors import UserError
 from llm_keras.layers.dimensions import DIMENSIONS
 from llm_keras.parallel.layout_tables import TABLE, over_data, piece_bytes, spec_of
@@ -65,3 +66,16 @@ def test_the_longest_axis_that_divides_is_cut_over_data_besides():
 def test_bytes_of_a_piece():
     assert piece_bytes(("data", "model"), (6, 8), 4, DEGREES) == 24
     assert piece_bytes((None,), (6,), 4, DEGREES) == 24
+
+
+@pytest.mark.parametrize(
+    ("settings", "remedy"),
+    [
+        ({"model": 2}, "model 2 .* strategy mirrored keeps them whole; set strategy to dtensor"),
+        ({"shard_weights": "all"}, "shard_weights all cut matrices"),
+        ({"strategy": "dtensor", "stage": 2}, "set stage to 1, or strategy to pipeline"),
+    ],
+)
+def test_what_no_strategy_does_is_refused(settings, remedy):
+    with pytest.raises(ValueError, match=remedy):
+        config.Parallelism(**settings)
