@@ -132,9 +132,9 @@ class StepMetrics(StepCallback):
         """Means over the last steps, for a person."""
         seconds = sum(took.seconds for took in self._last)
         tokens = sum(took.tokens for took in self._last)
-        shown: dict[str, float | str] = {
-            "tokens_per_second": round(tokens / seconds) if seconds else 0
-        }
+        shown: dict[str, float | str] = {}
+        if seconds:
+            shown["tokens_per_second"] = round(tokens / seconds)
         if self._utilization is not None and seconds:
             shown["utilization"] = f"{self._utilization.of(seconds / len(self._last)):.0%}"
         if (used := self.fields.get("device_bytes", self.fields.get("process_bytes"))) is not None:
