@@ -37,11 +37,10 @@ class MultiWorker(Together, Replicated):
     def dataset(self, make: Callable[[int, int], tf.data.Dataset]) -> Any:
         """An element a replica; those of this process together are its part of the batch."""
         replicas = self.strategy.num_replicas_in_sync // self.parts
-
-        def own(_: tf.distribute.InputContext) -> tf.data.Dataset:
-            return _cut(make(self.part, self.parts), replicas)
-
-        return self.strategy.distribute_datasets_from_function(own)
+        own = make(self.part, self.parts)
+        spread = self.strategy.distribute_datasets_from_function(lambda _: _cut(own, replicas))
+        spread._cardinality = own.cardinality().numpy()  # of batches, not of pieces: for Keras
+        return spread
 
     def sum_over_processes(self, number: int) -> int:
         """Waits for the others."""
@@ -133,5 +132,5 @@ def _cut(dataset: tf.data.Dataset, pieces: int) -> tf.data.Dataset:
 
     cut_up = dataset.flat_map(cut)
     if dataset.cardinality() != tf.data.INFINITE_CARDINALITY:
-        return cut_up  # Keras would take the number of pieces, if known, for that of steps.
+        return cut_up
     return cut_up.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
