@@ -241,10 +241,10 @@ def _fit(
         console.say(f"train: {utilization}")
         figures = StepMetrics(metrics, progress, watch, utilization, settings.total_steps)
         callbacks = [
-            Stop(stop),
             watch,  # First: what a step leaves is settled before others look at it.
             *(_profile(settings, folder) if trainer.engine.is_chief else ()),
             figures,
+            Stop(stop),  # Where processes meet, one may be lost: the step's line stands already.
             validating,
             *(_curves(settings, folder, figures, validating) if trainer.engine.is_chief else ()),
             saving,  # Last: what belongs to a step is written before the step is saved.
@@ -260,7 +260,7 @@ def _fit(
         except tf.errors.OpError as error:
             # The updates so far are good; it is the next rows that are not, or other processes.
             good = any(store.failure for store in stores) or trainer.engine.lost(error)
-            if good and trainer.step > max(start, saving.saved_step):
+            if good and metrics.last_step == trainer.step > max(start, saving.saved_step):
                 saving.save()
             raise
     if stop and trainer.step < settings.total_steps:
