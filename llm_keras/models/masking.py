@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from llm_keras import config
 from llm_keras.layers.dropout import random_words
+from llm_keras.layers.placement import on_mesh
 
 _CHOICE, _REPLACEMENT = zlib.crc32(b"masking/choice"), zlib.crc32(b"masking/replacement")
 
@@ -82,8 +83,12 @@ class Masking:
         _, places = tf.math.top_k(tf.where(free, score, -1), most)
         weights = self._weights(free, most)
         shown = self._shown(tokens, words, key)
-        rows = tf.broadcast_to(tf.range(tf.shape(tokens)[0])[:, None], tf.shape(places))
-        chosen = tf.scatter_nd(tf.stack([rows, places], axis=-1), weights, tf.shape(tokens))
+        if on_mesh():  # A device has its rows alone, and they are counted over all.
+            hits = tf.one_hot(places, length) * tf.expand_dims(weights, -1)
+            chosen = tf.reduce_sum(hits, axis=1)
+        else:
+            rows = tf.broadcast_to(tf.range(tf.shape(tokens)[0])[:, None], tf.shape(places))
+            chosen = tf.scatter_nd(tf.stack([rows, places], axis=-1), weights, tf.shape(tokens))
         return Masked(tf.where(chosen > 0, shown, tokens), places, weights)
 
     def get_config(self) -> dict[str, Any]:
@@ -109,7 +114,7 @@ class Masking:
 
     def _shown(self, tokens: tf.Tensor, words: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         """What would be seen at each position if it were chosen: int32 [B, T]."""
-        share = tf.cast(tf.bitcast(words, tf.uint16)[..., 0], tf.float32) / 2**16
+        share = tf.cast(words & tf.constant(2**16 - 1, tf.uint64), tf.float32) / 2**16
         text = np.flatnonzero(self._is_text()).astype("int32")
         draws = random_words(key, _REPLACEMENT, tokens.shape[1])
         number = tf.math.floormod(draws, tf.constant(len(text), tf.uint64))

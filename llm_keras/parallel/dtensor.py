@@ -27,6 +27,9 @@ from llm_keras.parallel.layout_tables import Spec
 from llm_keras.parallel.together import Together
 from llm_keras.parallel.watchdog import Watchdog
 
+#: Among the logs of a step: whether what it requires holds.
+_GOOD = "required"
+
 
 class OnMesh(Together):
     """A mesh of `data` x `model` devices.
@@ -65,6 +68,8 @@ class OnMesh(Together):
         self._specs: dict[int, Spec] = {}
         self._placed: dict[int, keras.Variable] = {}
         self._sum = tf.function(tf.reduce_sum, autograph=False)
+        self._required: tf.Tensor | None = None
+        self._message = ""
         #: In a step: all variables as they are stored.
         self._stored: dict[int, tf.Tensor] = {}
 
@@ -149,15 +154,18 @@ class OnMesh(Together):
             stored = {key: v._value.read_value() for key, v in self._placed.items()}
             given = {key: self._gathered(key, value) for key, value in stored.items()}
             values = [(variable, given[key]) for key, variable in self._placed.items()]
-            self._stored = stored
+            self._stored, self._required = stored, None
             with keras.StatelessScope(values) as scope, placed_by(self._pin):
                 logs = step(batch)
             for key, variable in self._placed.items():
                 value = scope.get_current_value(variable)
                 if value is not given[key] and value is not stored[key]:
                     target = variable._value
-                    target.assign(dtensor.relayout(value, target.layout))
-            return logs
+                    value = dtensor.relayout(value, target.layout)
+                    if self._required is not None:
+                        value = _choose(self._required, value, stored[key])
+                    target.assign(value)
+            return logs if self._required is None else {**logs, _GOOD: self._required}
 
         return transaction
 
@@ -166,7 +174,10 @@ class OnMesh(Together):
         packed = {name: self._rows(value) for name, value in batch.items()}
         with dtensor.default_mesh(self.mesh):
             logs = function(packed)
-        return {name: dtensor.unpack(value)[0] for name, value in logs.items()}
+        found = {name: dtensor.unpack(value)[0] for name, value in logs.items()}
+        if not found.pop(_GOOD, True):
+            raise tf.errors.InvalidArgumentError(None, None, self._message)
+        return found
 
     def micro_batches(self, batch: Batch, number: int) -> Batch:
         """Each device cuts its own rows."""
@@ -209,6 +220,14 @@ class OnMesh(Together):
         self._give_back(variables)
         super().apply(optimizer, gradients, variables)
 
+    def require(self, good: tf.Tensor, message: str) -> list[Any]:
+        """Told after the step, which then writes nothing.
+
+        An error within would end what devices exchange, and all that the process does later.
+        """
+        self._required, self._message = good, message
+        return []
+
     def update_if(
         self,
         good: tf.Tensor,
@@ -222,8 +241,7 @@ class OnMesh(Together):
         before = [tf.convert_to_tensor(variable.value) for variable in variables]
         update()
         for variable, earlier in zip(variables, before, strict=True):
-            chosen = tf.where(tf.fill(earlier.shape, good), variable.value, earlier)
-            variable.assign(chosen)
+            variable.assign(_choose(good, variable.value, earlier))
 
     def _gathered(self, key: int, value: tf.Tensor) -> tf.Tensor:
         """A weight as the forward pass reads it: not cut over data."""
@@ -289,6 +307,11 @@ class OnMesh(Together):
         target = variable._value
         array = np.asarray(value, target.dtype.as_numpy_dtype)
         target.assign(mesh.to_mesh(array, target.layout))
+
+
+def _choose(good: tf.Tensor, value: tf.Tensor, earlier: tf.Tensor) -> tf.Tensor:
+    """One of two, by a scalar; DTensor crashes where the condition has fewer axes."""
+    return tf.where(tf.fill(earlier.shape, good), value, earlier)
 
 
 def from_config(settings: config.Parallelism, cluster: Cluster) -> OnMesh:

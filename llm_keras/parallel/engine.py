@@ -189,6 +189,14 @@ class Engine:
         """One update with gradients that are summed over all devices already, in a step."""
         optimizer.apply(gradients, variables)
 
+    def require(self, good: tf.Tensor, message: str) -> list[Any]:
+        """Ends a step with an InvalidArgumentError of that message unless a scalar is true.
+
+        Returns:
+            What an update must wait for.
+        """
+        return [tf.debugging.Assert(good, [message])]
+
     def update_if(
         self,
         good: tf.Tensor,

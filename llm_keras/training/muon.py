@@ -80,8 +80,9 @@ class Muon(RateFactors, keras.optimizers.AdamW):
             return
         momentum = self._momentums[self._get_variable_index(variable)]
         self.assign(momentum, self.momentum * momentum + gradient)
-        whole = pin(gradient + self.momentum * momentum, *[None] * len(variable.shape))
-        update = orthogonal(whole)  # of the matrix, not of a device's piece of it
+        axes = [None] * len(variable.shape)  # of the matrix, not of a device's piece of it
+        whole = pin(gradient + self.momentum * momentum, *axes)
+        update = pin(orthogonal(whole), *axes)
         wide = math.sqrt(max(1.0, variable.shape[-1] / variable.shape[-2]))
         self.assign_sub(variable, rate * self.muon_rate_factor * wide * update)
 

@@ -251,7 +251,7 @@ class Trainer(keras.Model):
             good &= loss <= tf.convert_to_tensor(self.loss_limit)
         else:
             fine = good | (scale["overflowed"] > 0) if scale else good
-            needs.append(tf.debugging.Assert(fine, [_NOT_FINITE]))
+            needs += self.engine.require(fine, _NOT_FINITE)
         with tf.control_dependencies(needs):
             if self.skips_bad_steps or scale:
                 self.engine.update_if(

@@ -102,8 +102,9 @@ def test_a_loss_that_is_not_finite_is_told_and_changes_nothing(results):
     assert unchanged
 
 
-def test_callbacks_may_set_the_learning_rate(results):
-    assert results["rate"] == [0.0]
+def test_callbacks_may_take_and_set_whole_weights(results):
+    assert results["doubled"]
+    assert all(results["doubled"])
 
 
 def test_heads_that_do_not_divide_are_named(results):
