@@ -4,10 +4,10 @@
     .venv/bin/python benchmarks/parity.py mesh --steps 5  # rows that have a word, fewer steps
 
 The same initial weights, the same tokens a step, float32. A row fails if the loss of any step
-differs by more than 1e-5 of it, or the final weights by more than 1e-4 of their norm. Several
-devices are logical CPU devices of one process; two workers are two processes on loopback. With it
-come the bytes of weights and slots on each device, read from the live variables after training,
-beside those predicted from shapes before it.
+differs by more than 1e-5 of it, or the final weights by more than 1e-4 of their norm, or if a
+device holds other bytes of weights and slots, read from the live variables after training, than
+were predicted from shapes before it. Several devices are logical CPU devices of one process; two
+workers are two processes on loopback.
 """
 
 from __future__ import annotations
@@ -86,6 +86,36 @@ def _ways() -> dict[str, Way]:
         }
     )
     ways["layers on 2 devices"] = Way({"parallelism": {"strategy": "layers", "stage": 2}})
+    twice = {"gradient_accumulation_steps": 2}
+    ways["layers on 2 devices, accumulation 2, rematerialization block"] = Way(
+        {
+            "parallelism": {"strategy": "layers", "stage": 2},
+            "rematerialization": "block",
+            **twice,
+        }
+    )
+    ways["mirrored 2, accumulation 2, rematerialization full"] = Way(
+        {"parallelism": {"data": 2}, "rematerialization": "full", **twice}
+    )
+    ways["mesh 2x2, all sharded, accumulation 2, rematerialization full"] = Way(
+        {
+            "parallelism": {
+                "strategy": "dtensor",
+                "data": 2,
+                "model": 2,
+                "shard_weights": "all",
+            },
+            "rematerialization": "full",
+            **twice,
+        }
+    )
+    ways["2 stages x 4 1f1b, rematerialization attention"] = Way(
+        {
+            "parallelism": {"strategy": "pipeline", "stage": 2},
+            "rematerialization": "attention",
+            "gradient_accumulation_steps": 4,
+        }
+    )
     return ways
 
 
@@ -151,7 +181,7 @@ def train(row: Row, steps: int) -> dict[str, Any]:
         optimizer={"learning_rate": 1e-3, "clip_norm": 0.5, "weight_decay": 0.1},
         **WAYS[row.way].settings,
     )
-    engine = engines.from_config(settings.parallelism)
+    engine = engines.of_training(settings)
     shape = config.Model(
         hidden_dim=32,
         intermediate_dim=64,
@@ -190,12 +220,31 @@ def train(row: Row, steps: int) -> dict[str, Any]:
             verbose=0,
         )
     weights = [engine.value(variable).ravel() for variable in network.trainable_variables]
-    slots = [v for v in trainer.optimizer.variables if v.shape]
+    slots = [v for v in trainer.optimizer.variables if len(v.shape)]
+    held = [_by_device(engine.held(network.variables)), _by_device(engine.held(slots))]
     return {
         "losses": losses,
         "weights": np.concatenate(weights),
-        "bytes": json.dumps([engine.held(network.variables), engine.held(slots)]),
+        "bytes": json.dumps({"held": held, "predicted": _predicted(engine, settings, network)}),
     }
+
+
+def _by_device(held: dict[str, int]) -> list[int]:
+    return [count for _, count in sorted(held.items())]
+
+
+def _predicted(engine: Any, settings: Any, network: Any) -> list[list[int]]:
+    """Bytes of weights and of AdamW's slots on each device, from shapes and the plan alone."""
+    data, variables = settings.parallelism.data, network.trainable_variables
+    if settings.parallelism.stage > 1:
+        by_stage = [(stage.weights, stage.slots) for stage in engine.stages]
+    elif settings.parallelism.strategy == "dtensor":
+        weights, slot = engine.predicted_bytes(variables)
+        by_stage = [(weights, 2 * slot)] * engine.mesh.num_local_devices()
+    else:
+        weights = sum(4 * int(np.prod(variable.shape)) for variable in variables)
+        by_stage = [(weights, 2 * weights)] * (data // engine.parts)
+    return [list(column) for column in zip(*by_stage, strict=True)]
 
 
 def _batches(model: str, steps: int) -> dict[str, np.ndarray]:
@@ -283,11 +332,11 @@ def _run(commands: list[list[str]], environments: list[dict[str, str]]) -> None:
 def report(names: list[Row], folder: Path) -> bool:
     """Prints the table; whether every row holds."""
     good = True
-    print(f"{'model':16} {'dropout':7} {'way':52} {'loss':>8} {'weights':>8} {'s':>5}")
+    print(f"{'model':16} {'dropout':7} {'way':62} {'loss':>8} {'weights':>8} {'s':>5}")
     for row in names:
         worker = "worker0" if WAYS[row.way].workers > 1 else "."
         found, reference = (folder / worker / _file(row), folder / _file(row.reference))
-        line = f"{row.model:16} {row.dropout:<7} {row.way:52}"
+        line = f"{row.model:16} {row.dropout:<7} {row.way:62}"
         failed = found.with_name(found.name + ".failed")
         if failed.exists() or not found.with_name(found.name + ".npz").exists():
             good = False
@@ -301,17 +350,24 @@ def report(names: list[Row], folder: Path) -> bool:
         good &= holds
         verdict = "" if holds else "  FAILED"
         print(f"{line} {loss:8.1e} {weights:8.1e} {float(ours['seconds']):5.0f}{verdict}")
-    print("\nbytes on each device, weights / slots, from the live variables")
+    print("\nbytes on each device of a process, read from the live variables (predicted)")
+    print(f"{'model':16} {'way':62} {'weights':>24} {'slots':>24}")
     for row in names:
-        path = folder / f"{_file(row)}.npz"
+        path = folder / ("worker0" if WAYS[row.way].workers > 1 else ".") / f"{_file(row)}.npz"
         if row.dropout == 0 and path.exists():
-            held = json.loads(str(np.load(path)["bytes"]))
-            print(f"{row.model:16} {row.way:52} {_bytes(held[0])} / {_bytes(held[1])}")
+            found = json.loads(str(np.load(path)["bytes"]))
+            for weights, slots in sorted(set(zip(*_figures(found), strict=True)), reverse=True):
+                print(f"{row.model:16} {row.way:62} {weights:>24} {slots:>24}")
+            good &= found["held"] == found["predicted"]
     return good
 
 
-def _bytes(held: dict[str, int]) -> str:
-    return " ".join(f"{count:,}" for _, count in sorted(held.items()))
+def _figures(found: dict[str, list[list[int]]]) -> list[list[str]]:
+    """What is held and what was predicted, for weights and for slots, of each device."""
+    return [
+        [f"{one:,} ({other:,})" for one, other in zip(held, predicted, strict=True)]
+        for held, predicted in zip(found["held"], found["predicted"], strict=True)
+    ]
 
 
 def main() -> None:
