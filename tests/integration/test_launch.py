@@ -125,12 +125,12 @@ def test_two_workers_train_what_one_device_trains_and_go_on_after_accidents(
         ("SIGSTOP 1 11", 5, 11),
         ("SIGTERM 1 14", 3, None),
     ):
-        begin = time.monotonic()
         ended = start(broken, accident=accident)
         assert ended.returncode == code, ended.stderr
-        assert time.monotonic() - begin < 90  # its start included
+        assert time.time() - (tmp_path / "accident-1").stat().st_mtime < 60
         saved = checkpoint_files.steps(broken.checkpoints)[0]
-        assert saved == step or (step is None and 14 <= saved < STEPS)
+        # A step that the chief has not seen the end of is done again.
+        assert saved in (step - 1, step) if step else 14 <= saved < STEPS
         assert "Traceback" not in ended.stderr
     assert [note["name"] for note in notes(tmp_path, "accident", 1)] == [
         "SIGKILL",
