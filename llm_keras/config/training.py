@@ -126,9 +126,9 @@ class Parallelism(Config):
         on_mesh = self.strategy == "dtensor"
         if not on_mesh and (self.model > 1 or self.shard_weights != "none"):
             raise ValueError(
-                f"model {self.model} and shard_weights {self.shard_weights} cut matrices, but"
-                f" strategy {self.strategy} keeps them whole; set strategy to dtensor, or model to 1"
-                " and shard_weights to none"
+                f"model {self.model} and shard_weights {self.shard_weights} cut matrices, which"
+                f" strategy {self.strategy} keeps whole; set strategy to dtensor, or model to 1 and"
+                " shard_weights to none"
             )
         if self.stage > 1 and self.strategy not in ("dtensor", "pipeline", "layers"):
             raise ValueError(
@@ -142,8 +142,8 @@ class Parallelism(Config):
             )
         if on_mesh and self.stage > 1:
             raise ValueError(
-                f"stage {self.stage} cuts the model between blocks, but strategy dtensor cuts within"
-                " them; set stage to 1, or strategy to pipeline and model to 1"
+                f"stage {self.stage} cuts the model between blocks, but strategy dtensor cuts"
+                " within them; set stage to 1, or strategy to pipeline and model to 1"
             )
         return self
 

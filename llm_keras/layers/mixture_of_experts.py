@@ -183,9 +183,9 @@ class MixtureOfExperts(keras.layers.Layer):
         return tf.reshape(tf.reduce_sum(joined * weights, axis=1), tf.shape(x))
 
     def _apply_all_experts(self, x: tf.Tensor, weights: tf.Tensor, expert: tf.Tensor) -> tf.Tensor:
-        """The same sum, of x [B, T, D], where all experts compute all tokens: E / k times the work.
+        """The same sum, of x [B, T, D]: all experts compute all tokens, E / k times the work.
 
-        DTensor has no operation that sorts tokens by expert, nor shapes that depend on their number.
+        DTensor cannot sort tokens by expert, and has no shapes that depend on their number.
         """
         chosen = tf.one_hot(expert, self.num_experts, dtype=x.dtype)  # [B, T, k, E]
         shares = tf.reduce_sum(chosen * tf.cast(weights, x.dtype)[..., None], axis=2)  # [B, T, E]
