@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from llm_keras.layers.placement import on_mesh
+from llm_keras.layers.placement import on_mesh, pin
 
 
 @keras.saving.register_keras_serializable(package="llm_keras")
@@ -50,6 +50,7 @@ class KeyedDropout(keras.layers.Layer):
 
     def call(self, x: tf.Tensor, key: tf.Tensor | None = None) -> tf.Tensor:
         """Applies the mask; see the class."""
+        x = pin(x, "batch", *[None] * (x.shape.rank - 1))  # The residual stream, on a mesh.
         if key is None or self.rate == 0:
             return x
         keep = keep_mask(key, self.salt, self.rate, x.shape[1:])

@@ -35,19 +35,18 @@ WAYS = {
     },
     "encoder_decoder": {
         "network": {"kind": "encoder_decoder", "use_bias": True},
-        "optimizer": {"kind": "muon"},
     },
     "experts": {
         "network": {"experts": {"num_experts": 3, "capacity_factor": 1.0}},
         "optimizer": {"kind": "adafactor"},
         "ema_decay": 0.5,
     },
-    "grouped heads, accumulation, recomputed": {
-        "network": {"num_key_value_heads": 2, "num_layers": 2},
+    "grouped heads, accumulation": {
+        "network": {"num_key_value_heads": 2},
         "gradient_accumulation_steps": 2,
-        "recompute": "block",
         "skips_bad_steps": True,
     },
+    "recomputed": {"network": {"num_layers": 2}, "recompute": "block"},
     "lora": {"network": {"positions": "alibi", "dropout": 0.0}, "lora": True},
 }
 

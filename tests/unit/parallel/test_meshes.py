@@ -14,7 +14,8 @@ WAYS = [
     "masked_lm",
     "encoder_decoder",
     "experts",
-    "grouped heads, accumulation, recomputed",
+    "grouped heads, accumulation",
+    "recomputed",
     "lora",
 ]
 SCRIPT = Path(__file__).with_name("meshes.py")
