@@ -67,8 +67,8 @@ def keep_mask(key: tf.Tensor, salt: int, rate: float, shape: tf.TensorShape) -> 
     words = -(-elements // 4)  # one hash gives four 16-bit numbers
     hashed = random_words(key, salt, words)
     numbers = tf.reshape(_quarters(hashed), [-1, words * 4])[:, :elements]
-    keep = tf.cast(numbers, tf.int32) >= round(rate * 2**16)
-    return tf.reshape(keep, [-1, *shape])
+    numbers = tf.reshape(tf.cast(numbers, tf.int32), [-1, *shape])
+    return pin(numbers, "batch", *[None] * shape.rank) >= round(rate * 2**16)
 
 
 def _quarters(words: tf.Tensor) -> tf.Tensor:
