@@ -91,7 +91,7 @@ def train(engine, network, steps=STEPS, **arguments):
 def placed(trainer, expected):
     """How weights and slots lie, and their bytes on each device, found and expected."""
     engine, weights = trainer.engine, trainer.network.variables
-    slots = [slot for slot in trainer.optimizer.variables if slot.shape]
+    slots = [slot for slot in trainer.optimizer.variables if len(slot.shape)]
     return {
         "layouts": engine.layouts(weights),
         "slots": engine.layouts(slots),
