@@ -6,7 +6,7 @@ Shapes: B rows, T+1 tokens a row, D hidden size, N predictions.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import keras
@@ -117,9 +117,16 @@ class Learner(NamedTuple):
         return [(part.name, [*chain.variables(part), *scale]) for part in self.network.chain()]
 
     def trained(self, where: slice) -> list[keras.Variable]:
-        """What is learnt of neighbouring parts, in the order of `network.trainable_variables`."""
+        """What is learnt of neighbouring parts, in the order of `network.trainable_variables`.
+
+        Raises:
+            ValueError: Some trainable variable belongs to no part.
+        """
         read = {id(v) for part in self.network.chain()[where] for v in chain.variables(part)}
-        return [v for v in self.network.trainable_variables if id(v) in read]
+        variables = self.network.trainable_variables
+        if where == slice(None):
+            _refuse_unused(v for v in variables if id(v) not in read)
+        return [v for v in variables if id(v) in read]
 
     def run(self, where: slice, carry: Carry, inputs: Batch, key: tf.Tensor | None = None) -> Carry:
         """Runs neighbouring parts, see `models.chain.run`; `inputs` as the network's."""
@@ -199,11 +206,7 @@ class Learner(NamedTuple):
         scale: tf.Tensor | None,
     ) -> list[tf.Tensor]:
         """Gradients of all variables, dense, where they are summed up; not scaled any more."""
-        unused = [v.path for v, g in zip(variables, gradients, strict=True) if g is None]
-        if unused:
-            raise ValueError(
-                f"the loss does not depend on {', '.join(unused)}; freeze or drop them"
-            )
+        _refuse_unused(v for v, g in zip(variables, gradients, strict=True) if g is None)
         # Dense, because a sum over tokens in a fixed order is the same on every run.
         dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
         if scale is not None:
@@ -249,6 +252,12 @@ class Learner(NamedTuple):
         network = self.network
         values = [variable.value for variable in network.head_variables]
         return Head(network.logits, values, network.vocabulary_size, self.engine.whole_logits)
+
+
+def _refuse_unused(variables: Iterable[keras.Variable]) -> None:
+    paths = [variable.path for variable in variables]
+    if paths:
+        raise ValueError(f"the loss does not depend on {', '.join(paths)}; freeze or drop them")
 
 
 def _times(x: tf.Tensor, scale: tf.Tensor | None) -> tf.Tensor:

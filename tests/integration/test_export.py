@@ -169,7 +169,7 @@ class SmallRun:
             f"{place:04}:{variable.path}": variable.numpy()
             for place, variable in enumerate(self.network.variables)
         }
-        checkpoint_files.save(self.folder.checkpoints, 1, {checkpoints.NETWORK: weights}, {}, 1)
+        checkpoint_files.save(self.folder.checkpoints, 1, {checkpoints.NETWORK: weights}, {})
 
     def command(self, name, *options):
         """What `llm-keras NAME RUN ...` prints."""
