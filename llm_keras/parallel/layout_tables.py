@@ -51,6 +51,8 @@ def spec_of(
     if names is None:
         raise ValueError(f"{variable.path}: its layer names no dimensions; see name_dimensions")
     spec = tuple(_axis(name, variable.path, table) for name in names)
+    # One piece is the whole; DTensor would still take it for a piece, which it may refuse to split.
+    spec = tuple(axis if degrees.get(axis or "", 1) > 1 else None for axis in spec)
     cut = [axis for axis in spec if axis is not None]
     if len(cut) > len(set(cut)):
         raise ValueError(f"{variable.path}: {names} lie over {spec}; an axis can cut one of them")
@@ -78,7 +80,7 @@ def over_data(spec: Spec, shape: Sequence[int], pieces: int) -> Spec:
     Where none divides, as of some vectors and scalars, it stays as it is.
     """
     for axis in sorted(range(len(shape)), key=lambda axis: -shape[axis]):
-        if spec[axis] is None and shape[axis] % pieces == 0:
+        if pieces > 1 and spec[axis] is None and shape[axis] % pieces == 0:
             return (*spec[:axis], "data", *spec[axis + 1 :])
     return spec
 

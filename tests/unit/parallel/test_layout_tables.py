@@ -55,6 +55,13 @@ def test_heads_stay_whole():
         )
 
 
+def test_one_piece_is_the_whole():
+    """DTensor refuses to split an axis that lies over an axis of the mesh, be it of size 1."""
+    kernel = variable((8, 16), "hidden", "key_value_heads")
+    assert spec_of(kernel, {"data": 4, "model": 1}) == (None, None)
+    assert over_data((None, None), (6, 8), 1) == (None, None)
+
+
 def test_the_longest_axis_that_divides_is_cut_over_data_besides():
     assert over_data((None, "model"), (6, 8), 2) == ("data", "model")
     assert over_data((None, None), (6, 8), 2) == (None, "data")
@@ -71,7 +78,7 @@ def test_bytes_of_a_piece():
 @pytest.mark.parametrize(
     ("settings", "remedy"),
     [
-        ({"model": 2}, "model 2 .* strategy mirrored keeps them whole; set strategy to dtensor"),
+        ({"model": 2}, "model 2 .* strategy mirrored keeps whole; set strategy to dtensor"),
         ({"shard_weights": "all"}, "shard_weights all cut matrices"),
         ({"strategy": "dtensor", "stage": 2}, "set stage to 1, or strategy to pipeline"),
     ],
