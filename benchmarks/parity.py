@@ -30,7 +30,7 @@ STEPS, ROWS, LENGTH, VOCABULARY = 50, 16, 16, 64
 LOSS, WEIGHTS = 1e-5, 1e-4
 #: Models: decoder-only with all of a modern block's parts, the paper's, and one with experts.
 MODELS: dict[str, dict[str, Any]] = {
-    "decoder": {"kind": "causal_lm", "num_layers": 4, "num_key_value_heads": 4},
+    "decoder-only": {"kind": "causal_lm", "num_layers": 4, "num_key_value_heads": 4},
     "encoder-decoder": {"kind": "encoder_decoder", "num_layers": 2, "num_encoder_layers": 2},
     "experts": {
         "kind": "causal_lm",
@@ -156,7 +156,7 @@ def rows(words: list[str]) -> list[Row]:
     chosen = []
     for model in MODELS:
         for dropout in (0.0, 0.1):
-            for way in WAYS if model == "decoder" else FEWER:
+            for way in WAYS if model == "decoder-only" else FEWER:
                 row = Row(model, dropout, way)
                 text = f"{model} {'dropout' if dropout else 'plain'} {way}"
                 if way != "one device" and all(word in text for word in words):
