@@ -9,7 +9,6 @@ order of writes and reads, so that anything else would read what was.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
@@ -46,6 +45,7 @@ class OnMesh(Together):
     """
 
     whole_logits = True
+    loops = False  # DTensor loses the order of recomputed functions in one.
 
     def __init__(
         self,
@@ -190,10 +190,6 @@ class OnMesh(Together):
             return tf.reshape(turned, [number, -1, *rest])
 
         return {name: cut(value) for name, value in batch.items()}
-
-    def in_loop(self, variables: Sequence[keras.Variable]) -> AbstractContextManager[Any]:
-        """As copies: DTensor mistakes what a loop is given, if a custom gradient reads it."""
-        return keras.StatelessScope([(each, tf.identity(each.value)) for each in variables])
 
     def place_gradients(
         self, gradients: Sequence[tf.Tensor], variables: Sequence[keras.Variable]

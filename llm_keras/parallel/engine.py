@@ -71,6 +71,7 @@ class Engine:
         is_chief: Whether this process is the one that writes files and speaks.
         whole_logits: Whether the logits of all tokens are made at once, since they lie in pieces
             on several devices; nothing is then looked up in them by its number.
+        loops: Whether the graph may hold micro-batches as a loop, not one after the other.
         fuses: Whether XLA may compile chains of elementwise arithmetic, see `llm_keras.fusion`.
     """
 
@@ -78,6 +79,7 @@ class Engine:
     parts = 1
     is_chief = True
     whole_logits = False
+    loops = True
     fuses = False
 
     def scope(self) -> AbstractContextManager[Any]:
@@ -159,11 +161,6 @@ class Engine:
         return {
             name: tf.reshape(value, [number, -1, *value.shape[1:]]) for name, value in batch.items()
         }
-
-    def in_loop(self, variables: Sequence[keras.Variable]) -> AbstractContextManager[Any]:
-        """Under which the body of a loop in a step reads variables."""
-        del variables
-        return nullcontext()
 
     def place_gradients(
         self, gradients: Sequence[tf.Tensor], variables: Sequence[keras.Variable]

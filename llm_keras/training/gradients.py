@@ -5,7 +5,6 @@ Shapes: B rows, T+1 tokens a row, D hidden size, N predictions.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -26,7 +25,6 @@ from llm_keras.training.losses import (
 )
 from llm_keras.training.objectives import Batch, Examples, Objective
 
-_LOOPS = itertools.count()
 #: Maps the gradient of what parts made to that of what they were given, and those of variables.
 Pull = Callable[[Carry], tuple[Carry, list[tf.Tensor]]]
 
@@ -85,23 +83,22 @@ class Learner(NamedTuple):
         parts = self.engine.micro_batches(batch, micro_batches)
 
         def add_part(index: tf.Tensor, sums: Sums) -> tuple[tf.Tensor, Sums]:
-            part = {name: tf.gather(value, index) for name, value in parts.items()}
-            with self.engine.in_loop(self.network.variables):
-                more = differentiate(part)
+            more = differentiate({name: tf.gather(value, index) for name, value in parts.items()})
             return index + 1, tf.nest.map_structure(tf.add, sums, more)
 
         variables = self.network.trainable_variables
         zeros = [tf.zeros(variable.shape, variable.dtype) for variable in variables]
-        zeros = self.engine.place_gradients(zeros, variables)
-        _, sums = tf.while_loop(
+        state = (0, Sums(self.engine.place_gradients(zeros, variables), *[tf.constant(0.0)] * 5))
+        if not self.engine.loops:
+            for _ in range(micro_batches):
+                state = add_part(*state)
+            return state[1]
+        return tf.while_loop(
             lambda index, _: index < micro_batches,
             add_part,
-            (0, Sums(zeros, *[tf.constant(0.0)] * 5)),
+            state,
             parallel_iterations=1,  # The point is to hold one micro-batch at a time.
-            # DTensor keeps functions by name, for the whole process.
-            name=f"micro_batches_{next(_LOOPS)}",
-        )
-        return sums
+        )[1]
 
     def differentiate(self, batch: Batch) -> Sums:
         """Sums over one micro-batch.
