@@ -41,7 +41,7 @@ from llm_keras.training import callbacks, checkpoint_files, checkpoints, gradien
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = Path(sys.executable).with_name("llm-keras")
-LONG, SHORT, EVERY = 240, 24, 8
+LONG, SHORT, EVERY = 400, 24, 8
 RUN = f"""
 corpus:
   sources: [{{name: addresses, kind: text, path: {ROOT}/examples/data/state_of_the_union}}]
