@@ -83,8 +83,8 @@ def test_weights_and_slots_lie_in_pieces(results):
     assert layout("1x4 none", "slots", slot) == [None, "model"]
     assert layout("2x2 all", "layouts", up) == ["data", "model"]
     assert layout("2x2 all", "slots", slot) == ["data", "model"]
-    assert layout("2x1 slots", "layouts", up) == [None, "model"]
-    assert layout("2x1 slots", "slots", slot) == ["data", "model"]
+    assert layout("2x1 slots", "layouts", up) == [None, None]
+    assert layout("2x1 slots", "slots", slot) == [None, "data"]
     assert layout("1x4 none", "layouts", "/embeddings") == ["model", None]
     whole = results["placed"]["4x1 all"]["whole_bytes"]
     assert results["placed"]["4x1 all"]["weight_bytes"][1] == whole / 4
