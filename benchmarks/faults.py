@@ -246,9 +246,12 @@ class Faults:
         arguments = (*self.for_long, "--set=training.checkpoint_every_steps=2")
         lasts, found = [0.05], Counter[str]()
 
-        def kill_within(delay: float) -> Callable[[int, Hook], None]:
+        def kill_within(longest: float, seed: int) -> Callable[[int, Hook], None]:
+            delays = random.Random(seed)
+
             def do(number: int, write: Hook) -> None:
-                timer = threading.Timer(delay, kill_self)
+                # Another moment in each save: one that is too late for all would never come.
+                timer = threading.Timer(delays.uniform(0.0, longest), kill_self)
                 if number > 1:  # The first goes through, so that there is progress.
                     timer.start()
                 begin = time.monotonic()
@@ -260,8 +263,8 @@ class Faults:
             return do
 
         while found.total() < self.kills[1]:
-            delay = self.random.uniform(0.0, 1.1 * sorted(lasts)[len(lasts) // 2])
-            ended = train(folder, *arguments, hook=around_saves(kill_within(delay)))
+            kill = kill_within(1.1 * sorted(lasts)[len(lasts) // 2], self.random.randrange(2**31))
+            ended = train(folder, *arguments, hook=around_saves(kill))
             if ended.code == 0:
                 raise AssertionError(f"the run ended after {found.total()} kills")
             expect(ended, -signal.SIGKILL)
