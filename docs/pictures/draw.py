@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/guide.md.
+"""Draws the pictures of docs/guide.md and docs/parallelism.md.
 
 .venv/bin/python docs/pictures/draw.py [FOLDER]
 """
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import parallelism
 import transformer
 from svg import BLUE, GREEN, GREY, RED, YELLOW, Picture
 
@@ -203,6 +204,7 @@ PICTURES = {
     "attention": attention,
     "techniques": techniques,
     "export": export,
+    "parallelism": parallelism.parallelism,
 }
 
 
