@@ -32,7 +32,7 @@ def describe(run: config.Run, counts: Counts, ignored_files: Mapping[str, int]) 
         ignored_files: For each source, files passed over because of their names.
     """
     reasons = [reason for rule in rules(run.corpus) for reason in rule.reasons]
-    if run.corpus.deduplicate == "exact":
+    if run.corpus.deduplicate.exact:
         reasons.insert(0, DUPLICATE)
     sources = {}
     for source in run.corpus.sources:

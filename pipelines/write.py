@@ -86,7 +86,7 @@ def write_documents(
 ) -> Counts:
     """Writes one shard of every split and of the rejects."""
     judged = sorted(_unpack(packed), key=lambda each: (each.document.id, each.document.url or ""))
-    if run.corpus.deduplicate == "exact":
+    if run.corpus.deduplicate.exact:
         judged = list(drop_duplicates(judged))
     kept = [each.document for each in judged if each.verdict.keep]
     counts = [_count(each) for each in judged]

@@ -7,14 +7,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from llm_keras.config.base import (
-    Config,
-    Fraction,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
+from llm_keras.config.base import Config, Fraction, PositiveInt, Rate
+from llm_keras.config.cleaning import (
+    Decontamination,
+    Deduplication,
+    Mixture,
+    Redaction,
+    Screening,
 )
+from llm_keras.config.rules import Language, Rules
+from llm_keras.config.sources import Source
 
 #: Pieces that every tokenizer has, whatever its training text: pad, unk, bos, eos and 256 bytes.
 RESERVED_PIECES = 4
@@ -26,106 +28,30 @@ _TAKEN_PIECE = re.compile(r"<pad>|<unk>|</?s>|<0x[0-9A-F]{2}>")
 _NOT_IN_SYMBOLS = frozenset(" \0\u2581\ufdd0\ufdd1\ufdd2")
 
 
-class Source(Config):
-    """Where one part of the corpus comes from."""
-
-    name: str = Field(description="Short name; part of every document's id, counted on its own.")
-    kind: Literal["text", "jsonl", "parallel"] = Field(
-        description="text: one document a file; jsonl: one JSON object a line, also .gz and .zst;"
-        " parallel: pairs of a text and its translation."
-    )
-    path: str = Field(description="A folder, a file or a glob, relative to where you run.")
-    language: str | None = Field(
-        None,
-        description="Language tag given to every document, and believed of pairs; null: the one"
-        " identified.",
-    )
-    licence: str = Field("unknown", description="Licence tag given to every document.")
-    text_field: str = Field("text", description="jsonl: the key that holds the text.")
-    target_field: str | None = Field(
-        None,
-        description="jsonl: the key of what the model must answer to the text; null: it continues"
-        " the text itself. Nothing comes between the two but what the text ends in.",
-    )
-    target_path: str | None = Field(
-        None,
-        description="parallel: the translation of path: a file with as many lines, a folder of"
-        " files of the same names, or a SWORD Bible module as path is.",
-    )
-    encoding: str = Field("utf-8", description="Encoding of the files.")
-
-    @model_validator(mode="after")
-    def _fields_belong_to_kind(self) -> Source:
-        if (self.kind == "parallel") != (self.target_path is not None):
-            raise ValueError(
-                f"source {self.name}: kind parallel has a path and a target_path, other kinds have"
-                f" no target_path; kind is {self.kind}"
-            )
-        if self.target_field is not None and self.kind != "jsonl":
-            raise ValueError(
-                f"source {self.name}: target_field belongs to kind jsonl, not {self.kind}"
-            )
-        return self
-
-    @property
-    def has_targets(self) -> bool:
-        """Whether each document is a pair: what is given, and what is to be answered."""
-        return self.target_path is not None or self.target_field is not None
-
-
-class Language(Config):
-    """Names each document's language (fastText lid.176) and keeps those that are wanted."""
-
-    keep: tuple[str, ...] = Field(
-        (), description="Language codes to keep, such as en; empty keeps all, named but unjudged."
-    )
-    minimum_score: Fraction = Field(
-        0.65, description="Least confidence where codes are given, as FineWeb."
-    )
-
-
-class Length(Config):
-    """Keeps documents of a usual size and usual words (Gopher: Rae et al. 2021, table A1)."""
-
-    minimum_words: NonNegativeInt = 50
-    maximum_words: PositiveInt = 100_000
-    minimum_mean_word_length: NonNegativeFloat = Field(3.0, description="Characters.")
-    maximum_mean_word_length: PositiveFloat = Field(10.0, description="Characters.")
-
-
-class Repetition(Config):
-    """Drops documents that repeat themselves (Gopher: Rae et al. 2021, table A1).
-
-    Each value is the largest fraction that is kept.
-    """
-
-    duplicate_lines: Fraction = 0.30
-    duplicate_paragraphs: Fraction = 0.30
-    duplicate_line_characters: Fraction = 0.20
-    duplicate_paragraph_characters: Fraction = 0.20
-    top_ngram_characters: dict[PositiveInt, Fraction] = Field(
-        default={2: 0.20, 3: 0.18, 4: 0.16},
-        description="n: fraction of characters in the most frequent n-gram.",
-    )
-    duplicate_ngram_characters: dict[PositiveInt, Fraction] = Field(
-        default={5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10},
-        description="n: fraction of characters in n-grams that occur more than once.",
-    )
-
-
-class Corpus(Config):
+class Corpus(Rules):
     """Stage `curate`: which documents are kept."""
 
     sources: tuple[Source, ...] = Field((), description="At least one to curate from.")
     language: Language | None = Field(default=Language(), description="null turns the rule off.")
-    length: Length | None = Field(default=Length(), description="null turns the rule off.")
-    repetition: Repetition | None = Field(default=Repetition(), description="null turns it off.")
-    deduplicate: Literal["exact", "none"] = "exact"
+    screening: Screening = Screening()
+    deduplicate: Deduplication = Deduplication()
+    redact: Redaction | None = Field(
+        None, description="Names and numbers to take out; private sources always are, in any case."
+    )
+    decontaminate: Decontamination | None = Field(
+        None, description="null: documents are not compared with evaluation sets."
+    )
+    mixture: Mixture | None = Field(
+        None, description="null: every document is trained on once, whatever its source."
+    )
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.05, description="Fraction of documents held out, chosen by a hash of their id."
     )
     validation_subsets: tuple[str, ...] = Field(
         (), description="Subsets held out whole, such as books; then nothing else is held out."
+    )
+    test_fraction: Rate = Field(
+        0.0, description="Fraction held out beside, that neither training nor validation sees."
     )
     maximum_dead_fraction: Fraction = Field(
         0.01, description="More unreadable documents than this fraction fail the stage."
@@ -144,12 +70,21 @@ class Corpus(Config):
                 "some sources give pairs (target_field, target_path) and some give plain text; a"
                 " run trains on one or the other: make a run of each"
             )
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError(
+                f"validation_fraction {self.validation_fraction:g} and test_fraction"
+                f" {self.test_fraction:g} leave nothing to train on; lower one"
+            )
         return self
 
     @property
     def has_targets(self) -> bool:
         """Whether the documents are pairs."""
         return any(source.has_targets for source in self.sources)
+
+    def rules_of(self, source: str) -> Rules:
+        """The rules for the documents of a source: its own, else the corpus's."""
+        return next((each.rules for each in self.sources if each.name == source), None) or self
 
 
 class Tokenizer(Config):

@@ -29,10 +29,15 @@ class Document:
         source: Name of the source in the run file.
         subset: Part of the source, for sources that are made of parts; else None.
         language: The source's language tag, else the language identified, else None.
-        licence: Licence tag of the source.
+        licence: Licence tag of the document, else of the source.
         url: Where it was found, if the source says so.
         target: What is to be answered to `text`, such as its translation; None: nothing is, the
             text itself is to be continued.
+        locator: Its file below the source's root, and its place in an archive after `#`.
+        timestamp: When it was written or fetched, ISO 8601, if the source says so.
+        consent: Whether those whose text it is agreed to its use; None: nobody said.
+        private: Whether it may not leave the house.
+        redacted: (start, end, kind) of what was replaced in `text`, in characters of the new text.
     """
 
     id: str
@@ -43,13 +48,19 @@ class Document:
     licence: str = "unknown"
     url: str | None = None
     target: str | None = None
+    locator: str | None = None
+    timestamp: str | None = None
+    consent: bool | None = None
+    private: bool = False
+    redacted: tuple[tuple[int, int, str], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields by name, in the order of the schema; without a target where there is none."""
+        """The fields by name, in the order of the schema; of the optional ones those that say more
+        than nothing."""
         fields = dict(zip(FIELDS, self.as_tuple(), strict=True))
-        if self.target is None:
-            del fields["target"]
-        return fields
+        return {
+            k: v for k, v in fields.items() if k in ALWAYS_WRITTEN or v not in (None, False, ())
+        }
 
     def as_tuple(self) -> tuple[Any, ...]:
         """The fields in the order of the schema."""
@@ -67,6 +78,7 @@ class Document:
 
 
 FIELDS: tuple[str, ...] = tuple(field.name for field in dataclasses.fields(Document))
+ALWAYS_WRITTEN = frozenset(("id", "text", "source", "subset", "language", "licence", "url"))
 
 
 def document_id(source: str, locator: str, content: str) -> str:
@@ -142,7 +154,7 @@ def read_documents(path: Path) -> Iterator[Document]:
     """Streams the documents of one curated `.jsonl.gz` file."""
     with gzip.open(path, "rt", encoding="utf-8", newline="\n") as lines:
         for line in lines:
-            yield Document(**json.loads(line))
+            yield Document.from_dict(json.loads(line))
 
 
 def document_files(folder: Path, split: Split) -> list[Path]:

@@ -13,16 +13,23 @@ from typing import NamedTuple
 
 from llm_keras import config
 from pipelines.sources import json_lines, parallel, text_files
-from pipelines.sources.record import Text, Unreadable
+from pipelines.sources.record import Found, Passed, Text, Unreadable
 
-__all__ = ["KINDS", "Kind", "Text", "Unreadable"]
+__all__ = ["KINDS", "Found", "Kind", "Passed", "Text", "Unreadable"]
 
 
 class Kind(NamedTuple):
-    """A kind of source: the names its files end in, and how one is read."""
+    """A kind of source.
+
+    Args:
+        suffixes: What the names of its files end in, lower case; ("",) is any file.
+        read: Reads one file.
+        reasons: Every reason for which `read` may pass over something.
+    """
 
     suffixes: tuple[str, ...]
-    read: Callable[[Path, config.Source], Iterator[Text | Unreadable]]
+    read: Callable[[Path, config.Source], Iterator[Found]]
+    reasons: tuple[str, ...] = ()
 
 
 #: `kind` of a source in the run file -> its reader.

@@ -17,12 +17,32 @@ class Text(NamedTuple):
         url: Where it was found.
         target: What is to be answered to it: its translation, say.
         subset: Part of the source that it belongs to.
+        language: Language tag; None: the source's, or the one identified.
+        licence: Licence tag; None: the source's.
+        timestamp: When it was written or fetched, ISO 8601.
+        name: Which part of the file it is, such as a path in an archive; part of its id.
     """
 
     text: str
     url: str | None = None
     target: str | None = None
     subset: str | None = None
+    language: str | None = None
+    licence: str | None = None
+    timestamp: str | None = None
+    name: str | None = None
+
+
+class Passed(NamedTuple):
+    """Something that is readable but no text of the corpus: a redirect, a vendored file.
+
+    Args:
+        reason: Why, one of the few names that its kind lists.
+        name: Which part of the file it is.
+    """
+
+    reason: str
+    name: str | None = None
 
 
 class Unreadable(NamedTuple):
@@ -32,11 +52,16 @@ class Unreadable(NamedTuple):
         error: What was expected and what was found; never any of the text itself.
         line: The line it stands in, from 1, where the file has records of one line.
         offset: The byte, from 0, where reading failed, if known. Of the decompressed file.
+        name: Which part of the file it is.
     """
 
     error: str
     line: int | None = None
     offset: int | None = None
+    name: str | None = None
+
+
+Found = Text | Passed | Unreadable
 
 
 def usable(text: str) -> str:
