@@ -10,7 +10,8 @@ is the median over rounds. KerasHub's figure is that of its quicker mode, graph 
 PyTorch is no part of this project's environment: make one by `python -m venv` and `pip install
 torch`, and name its Python in TORCH_PYTHON. `ours` is `Trainer.fit` with the callback that writes
 metrics.jsonl; `ours by hand` a loop over a `tf.function` of the same network, loss and optimizer:
-what `fit` and all around it cost.
+what `fit` and all around it cost. `the limit` is the speed of a step whose operations were all one
+matrix product, the one that makes the logits.
 """
 
 from __future__ import annotations
@@ -180,6 +181,29 @@ def torch_compile(precision: str) -> Callable[[], float]:
     return _clocked(step)
 
 
+def limit(precision: str) -> Callable[[], float]:
+    """What the step would take if its operations were one large matrix product."""
+    import tensorflow as tf
+
+    left = tf.cast(tf.random.normal([BATCH * CONTEXT, WIDTH]), precision)
+    right = tf.cast(tf.random.normal([WIDTH, VOCABULARY]), precision)
+    product = tf.function(lambda: tf.reduce_max(tf.matmul(left, right)[:1]))
+    weights = LAYERS * 12 * WIDTH**2 + WIDTH * VOCABULARY
+    per_token = 6 * weights + 12 * LAYERS * WIDTH * CONTEXT
+
+    def measure() -> float:
+        seconds = []
+        for _ in range(20):
+            begin = time.perf_counter()
+            product().numpy()
+            seconds.append(time.perf_counter() - begin)
+        done = 2 * BATCH * CONTEXT * WIDTH * VOCABULARY
+        return done / statistics.median(seconds) / per_token
+
+    measure()
+    return measure
+
+
 def _policy(precision: str) -> str:
     return "float32" if precision == "float32" else f"mixed_{precision}"
 
@@ -233,6 +257,7 @@ CONTENDERS: Mapping[str, Callable[[], Callable[[], float]]] = {
         "torch.compile": torch_compile,
         "KerasHub graph": lambda precision: keras_hub("graph", precision),
         "KerasHub XLA": lambda precision: keras_hub("XLA", precision),
+        "the limit": limit,
     }.items()
 }
 
@@ -255,7 +280,7 @@ def _summary(results: Mapping[str, Sequence[float]]) -> list[str]:
     lines = []
     for precision in PRECISIONS:
         mine = results.get(f"ours {precision}")
-        peers = ("torch.compile", "KerasHub graph", "KerasHub XLA", "ours by hand")
+        peers = ("torch.compile", "KerasHub graph", "KerasHub XLA", "ours by hand", "the limit")
         for peer in peers if mine else ():
             if theirs := results.get(f"{peer} {precision}"):
                 ratios = sorted(a / b for a, b in zip(mine, theirs, strict=True))

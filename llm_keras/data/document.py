@@ -55,12 +55,19 @@ class Document:
     redacted: tuple[tuple[int, int, str], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields by name, in the order of the schema; of the optional ones those that say more
-        than nothing."""
+        """The fields by name, in the order of the schema; optional ones where they say something."""
         fields = dict(zip(FIELDS, self.as_tuple(), strict=True))
         return {
-            k: v for k, v in fields.items() if k in ALWAYS_WRITTEN or v not in (None, False, ())
+            name: value
+            for name, value in fields.items()
+            if name in ALWAYS_WRITTEN or value not in (None, False, ())
         }
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Document:
+        """The inverse of `as_dict`, also after a way through JSON."""
+        redacted = tuple((start, end, kind) for start, end, kind in fields.get("redacted", ()))
+        return cls(**{**fields, "redacted": redacted})
 
     def as_tuple(self) -> tuple[Any, ...]:
         """The fields in the order of the schema."""
