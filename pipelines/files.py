@@ -49,14 +49,36 @@ class Listing(NamedTuple):
 def inputs(run: config.Run) -> list[tuple[str, int, int]]:
     """The files that curation reads: `source/locator`, bytes, time of last change in ns; sorted.
 
+    Lists of addresses, words and evaluation texts are among them.
+
     Raises:
-        UserError: A source is missing or has no files.
+        UserError: A source or list is missing or has no files.
     """
-    return sorted(
+    lists = [(f"list {path}", *_size_and_time(path)) for path in sorted(lists_of(run.corpus))]
+    return lists + sorted(
         (f"{file.source}/{file.locator}", file.bytes, file.modified_ns)
         for listing in map(find, run.corpus.sources)
         for file in (*listing.files, *listing.beside)
     )
+
+
+def lists_of(corpus: config.Corpus) -> set[str]:
+    """Paths of every list that the settings name."""
+    screening, compared = corpus.screening, corpus.decontaminate
+    named = {*screening.opt_out, *screening.blocked_urls, *screening.toxic_words.values()}
+    return named | set(compared.paths if compared is not None else ())
+
+
+def _size_and_time(path: str) -> tuple[int, int]:
+    """Bytes and last change of a list: of a folder, all bytes and the latest change."""
+    place = Path(path).expanduser()
+    if not place.exists():
+        raise UserError(
+            f"{path}: no such file or folder; create it, or take it out of the run file"
+        )
+    files = [each for each in place.rglob("*") if each.is_file()] if place.is_dir() else [place]
+    found = [each.stat() for each in files]
+    return sum(s.st_size for s in found), max((s.st_mtime_ns for s in found), default=0)
 
 
 def find(source: config.Source) -> Listing:

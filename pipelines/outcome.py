@@ -8,15 +8,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from llm_keras import config
-from llm_keras.data.rules import rules
+from llm_keras.data.document import splits_of
 from llm_keras.errors import LLMKerasError, UserError
+from pipelines import judge
 from pipelines.counts import Counts
-from pipelines.deduplicate import DUPLICATE
+from pipelines.curation_steps import STEPS, describe_step
+from pipelines.sources import KINDS
+from pipelines.steps.finish import CONTAMINATED, REASONS, REPEATED_LINES
+from pipelines.steps.near import NEAR
+from pipelines.steps.read import FIRST_DEAD
 
-FORMAT = 1
-
-#: Dead letters that curation.json and an error message name.
-FIRST_DEAD = 3
+FORMAT = 2
 
 
 class CountError(LLMKerasError):
@@ -28,33 +30,61 @@ def describe(run: config.Run, counts: Counts, ignored_files: Mapping[str, int]) 
 
     Args:
         run: The settings.
-        counts: Sums of what the steps of the pipeline counted.
+        counts: Sums of what the steps counted.
         ignored_files: For each source, files passed over because of their names.
     """
-    reasons = [reason for rule in rules(run.corpus) for reason in rule.reasons]
-    if run.corpus.deduplicate.exact:
-        reasons.insert(0, DUPLICATE)
-    sources = {}
-    for source in run.corpus.sources:
-        counted = counts["sources"].get(source.name, {})
-        dropped = dict.fromkeys(reasons, 0) | counted.get("dropped", {})
-        numbers = {
-            name: counted.get(name, 0) for name in ("in", "kept", "dead", "bytes_in", "bytes_kept")
-        }
-        sources[source.name] = numbers | {
-            "dropped": dropped,
-            "first_dead": dict(sorted(counted.get("first_dead", {}).items())[:FIRST_DEAD]),
-            "ignored_files": ignored_files.get(source.name, 0),
-        }
-    subsets = {"subsets": counts["subsets"]} if "subsets" in counts else {}
+    sources = {
+        source.name: _source(run.corpus, source, counts["sources"].get(source.name, {}))
+        | {"ignored_files": ignored_files.get(source.name, 0)}
+        for source in run.corpus.sources
+    }
+    splits = {
+        name: counts.get("splits", {}).get(name, {"documents": 0, "bytes": 0})
+        for name in splits_of(run.corpus)
+    }
+    known = ("subsets", "licences", "languages", "histograms")
     return {
         "format": FORMAT,
         "sources": sources,
-        **subsets,
-        "splits": counts["splits"],
+        **{name: counts[name] for name in known if name in counts},
+        "splits": splits,
+        "steps": [
+            describe_step(name, counts["steps"][name]) for name in STEPS if name in counts["steps"]
+        ],
         "files": counts["files"],
         "settings_hash": settings_hash(run),
     }
+
+
+def _source(
+    corpus: config.Corpus, source: config.Source, counted: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The numbers of one source."""
+    names = ("in", "kept", "dead", "bytes_in", "bytes_kept")
+    dropped = dict.fromkeys(reasons_of(corpus, source), 0) | counted.get("dropped", {})
+    return {name: counted.get(name, 0) for name in names} | {
+        "bytes_kept_for_training": counted.get("kept_in", {}).get("train", 0),
+        "dropped": dropped,
+        "redacted": counted.get("redacted", {}),
+        "first_dead": dict(sorted(counted.get("first_dead", {}).items())[:FIRST_DEAD]),
+    }
+
+
+def reasons_of(corpus: config.Corpus, source: config.Source) -> list[str]:
+    """Every reason for which a document of a source may be dropped, in the order of the steps."""
+    deduplicate = corpus.deduplicate
+    later = {
+        REASONS["urls"]: deduplicate.urls,
+        REASONS["duplicates"]: deduplicate.exact,
+        REPEATED_LINES: deduplicate.lines,
+        REASONS[NEAR]: deduplicate.near is not None,
+        CONTAMINATED: corpus.decontaminate is not None,
+    }
+    return [
+        *KINDS[source.kind].reasons,
+        *judge.reasons_of(corpus, source.name),
+        *(reason for reason, on in later.items() if on),
+    ]
 
 
 def settings_hash(run: config.Run) -> str:

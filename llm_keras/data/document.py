@@ -12,8 +12,8 @@ from typing import IO, Any, Literal
 
 from llm_keras import config
 
-Split = Literal["train", "validation"]
-SPLITS: tuple[Split, ...] = ("train", "validation")
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 #: Hexadecimal digits of an id: 96 bits, so that a chance collision among 10**10 is below 1e-8.
 ID_DIGITS = 24
@@ -55,7 +55,7 @@ class Document:
     redacted: tuple[tuple[int, int, str], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields by name, in the order of the schema; optional ones where they say something."""
+        """The fields by name, in the schema's order; optional ones where they say something."""
         fields = dict(zip(FIELDS, self.as_tuple(), strict=True))
         return {
             name: value
@@ -120,27 +120,42 @@ def unify_newlines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
+def splits_of(corpus: config.Corpus) -> tuple[Split, ...]:
+    """The splits that a corpus has: `test` only where something is held out for it."""
+    return SPLITS if corpus.test_fraction else SPLITS[:2]
+
+
 def split_of(document: Document, corpus: config.Corpus, seed: int) -> Split:
-    """Puts a document into training or validation, by its subset if subsets are held out whole."""
-    if corpus.validation_subsets:
-        return "validation" if document.subset in corpus.validation_subsets else "train"
-    return split(document.id, seed, corpus.validation_fraction)
+    """The split of a document: of its subset where subsets are held out whole, else of its id.
+
+    What is not in a subset for validation may still be held out for the test split.
+    """
+    if document.subset is not None and document.subset in corpus.validation_subsets:
+        return "validation"
+    validation = 0.0 if corpus.validation_subsets else corpus.validation_fraction
+    return split(document.id, seed, validation, corpus.test_fraction)
 
 
-def split(document_id: str, seed: int, validation_fraction: float) -> Split:
-    """Puts a document into training or validation, by a hash of its id alone.
+def split(
+    document_id: str, seed: int, validation_fraction: float, test_fraction: float = 0.0
+) -> Split:
+    """Puts a document into a split by a hash of its id alone.
 
     Args:
         document_id: The id; documents added later never move the ones already there.
         seed: Another seed holds out another sample.
-        validation_fraction: Probability, in (0, 1), of being held out.
+        validation_fraction: Probability of being held out for validation.
+        test_fraction: Probability of being held out for the test split; it takes from training
+            alone, so that another one leaves validation as it is.
 
     >>> [split(f"letters:{i}", seed=0, validation_fraction=0.5) for i in range(3)]
     ['train', 'validation', 'validation']
     """
     digest = hashlib.sha256(f"split\0{seed}\0{document_id}".encode()).digest()
     uniform = int.from_bytes(digest[:8], "big") / 2**64
-    return "validation" if uniform < validation_fraction else "train"
+    if uniform < validation_fraction:
+        return "validation"
+    return "test" if uniform > 1 - test_fraction else "train"
 
 
 def write_json_lines(file: IO[bytes], rows: Iterable[dict[str, Any]]) -> int:

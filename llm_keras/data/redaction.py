@@ -1,0 +1,261 @@
+"""Takes personal data and secrets out of texts, and notes where they stood.
+
+What counts is described by a pattern and, where there is one, by a check: the checksum of an
+account or a card, an address that the internet routes, a phone number's digits, a secret's entropy.
+`secrets` has the patterns of keys. Every search takes time in proportion to the text.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+
+from llm_keras import config
+from llm_keras.data.document import Document
+from llm_keras.data.secrets import find_keys
+
+#: Where something stands in the new text, and its kind.
+Span = tuple[int, int, str]
+Finder = Callable[[str], Iterator[tuple[int, int]]]
+
+_LOCAL = re.compile(r"[^\W_]|[_.+%'&*/=?^{|}~$!#-]")
+_DOMAIN = re.compile(
+    r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}(?:xn--[A-Za-z0-9-]{2,59}|[^\W\d_]{2,63})(?![\w-])"
+)
+#: `icon@2x.png` is a file.
+_FILE_ENDINGS = frozenset("avif bmp css gif ico jpeg jpg js json png svg webp".split())
+_IPV4 = re.compile(r"(?<![\w.-])(?:\d{1,3}\.){3}\d{1,3}(?!\.?[\w-])")
+_IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{3,39}(?:\d\.\d{1,3}\.\d{1,3}\.\d{1,3})?(?![\w:])")
+_ROUTED = ipaddress.ip_network("2000::/3")
+_IBAN = re.compile(r"(?<![^\W_])[A-Z]{2}\d\d(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![^\W_])")
+#: Characters of an account number by country (ISO 13616 registry); others may have 15 to 34.
+_IBAN_SIZES = {
+    country: size
+    for size, countries in {
+        15: "NO",
+        16: "BE",
+        18: "DK FI FO GL NL",
+        19: "MK SI",
+        20: "AT BA EE KZ LT LU XK",
+        21: "CH HR LI LV",
+        22: "BG BH CR DE GB GE IE ME RS VA",
+        23: "AE GI IL IQ OM TL",
+        24: "AD CZ ES MD PK RO SA SE SK TN VG",
+        25: "LY PT ST",
+        26: "IS TR",
+        27: "BI DJ FR GR IT MC SM",
+        28: "AL AZ BY CY DO GT HU LB NI PL SV",
+        29: "BR EG PS QA UA",
+        30: "JO KW MU YE",
+        31: "MT SC",
+        32: "LC",
+        33: "RU",
+    }.items()
+    for country in countries.split()
+}
+#: Four groups of four, American Express's 4-6-5, Diners' 4-6-4, or digits without a space.
+_CARD = re.compile(
+    r"(?<![\w.])(?=([2-6]\d{3}([ -])\d{4}\2\d{4}\2\d{4}(?:\2\d{3})?(?!\d)"
+    r"|3\d{3}([ -])\d{6}\3\d{4,5}(?!\d)|[2-6]\d{11,18}(?!\d)))"
+)
+_EXTENSION = r"(?:(?: ?x ?| ?ext\.? ?)\d{1,5})?(?![\w@])"
+_PHONES = (
+    # E.164: a plus, the country, groups with or without separators.
+    re.compile(
+        r"(?<![\w+])(?:\+|00)[1-9]\d{0,2}[ ./-]?(?:\(\d{1,5}\)[ ./-]?)?\d{1,5}"
+        r"(?:[ ./-]?\d{2,5}){1,5}" + _EXTENSION
+    ),
+    # North America: (555) 123-4567, 555-123-4567, 1.555.123.4567.
+    re.compile(
+        r"(?<![\w.+/-])(?:1[ .-]?)?(?:\([2-9]\d\d\) ?|[2-9]\d\d[ .-])\d{3}[ .-]\d{4}" + _EXTENSION
+    ),
+    # Elsewhere: a zero before the area, 020 7946 0958, (030) 123456, 01 23 45 67 89, 0171/123456.
+    re.compile(
+        r"(?<![\w.+/-])\(?0[1-9]\d{0,3}\)?(?:[ ./-]{1,2}\d{2,4}){2,4}" + _EXTENSION,
+    ),
+    re.compile(r"(?<![\w.+/-])\(?0[1-9]\d{1,3}\)?[ /-]{1,2}\d{5,8}" + _EXTENSION),
+)
+#: Digits alone are a phone number only where one is announced.
+_ANNOUNCED = re.compile(
+    r"(?i:\b(?:phone|tel|telephone|mobile|cell|call|fax|whatsapp)\b[^\w\n]{0,4}"
+    r"(?:(?:number|no|is|me|us|at|on)\b[^\w\n]{0,3}){0,3})(\d[\d ()/.-]{5,18}\d)(?![\w@])"
+)
+_DATE = re.compile(r"\D?(?:\d{1,2}([./-])\d{1,2}\1\d{2,4}|\d{4}([./-])\d{1,2}\2\d{1,2})$")
+
+
+def redact(text: str, settings: config.Redaction) -> tuple[str, tuple[Span, ...]]:
+    """Replaces what is personal or secret.
+
+    Args:
+        text: The text.
+        settings: Which kinds, and what stands in their place.
+
+    Returns:
+        The new text, and where in it a replacement stands: (start, end, kind), in order. What
+        overlaps is replaced as one, of the kind that comes first in `FINDERS`.
+
+    >>> redact("Write to ada@example.org.", config.Redaction())
+    ('Write to <email>.', ((9, 16, 'email'),))
+    """
+    pieces: list[str] = []
+    spans: list[Span] = []
+    done = size = 0
+    for start, end, kind in _apart(_found(text, settings)):
+        replacement = settings.replacement.replace("{kind}", kind)
+        pieces += text[done:start], replacement
+        size += start - done
+        spans.append((size, size + len(replacement), kind))
+        size, done = size + len(replacement), end
+    return ("".join((*pieces, text[done:])) if spans else text), tuple(spans)
+
+
+def redacting(document: Document, settings: config.Redaction | None) -> Document:
+    """Redacts a document; a private one in any case.
+
+    Args:
+        document: The document.
+        settings: What to redact; None redacts private documents only, of every kind.
+
+    Returns:
+        The document with its text and target redacted, `redacted` being the spans of the text.
+    """
+    if settings is None:
+        if not document.private:
+            return document
+        settings = config.Redaction()
+    text, spans = redact(document.text, settings)
+    target = document.target and redact(document.target, settings)[0]
+    if not spans and target == document.target:
+        return document
+    # Redacted before, for a rejected document: what is noted already does not move.
+    return dataclasses.replace(document, text=text, target=target, redacted=spans)
+
+
+def _found(text: str, settings: config.Redaction) -> list[tuple[int, int, int, str]]:
+    """Everything that is to go: start, end, rank of its kind, kind; in order."""
+    return sorted(
+        (start, end, rank, kind)
+        for rank, (kind, find) in enumerate(FINDERS.items())
+        if kind in settings.kinds
+        for start, end in find(text)
+    )
+
+
+def _apart(found: list[tuple[int, int, int, str]]) -> Iterator[tuple[int, int, str]]:
+    """Joins what overlaps."""
+    current: tuple[int, int, int, str] | None = None
+    for each in found:
+        if current is None or each[0] >= current[1]:
+            if current is not None:
+                yield current[0], current[1], current[3]
+            current = each
+        else:
+            rank, kind = min(current[2:], each[2:])
+            current = (current[0], max(current[1], each[1]), rank, kind)
+    if current is not None:
+        yield current[0], current[1], current[3]
+
+
+def find_emails(text: str) -> Iterator[tuple[int, int]]:
+    """E-mail addresses: at most 64 characters, @, and a domain with a dot."""
+    at = text.find("@")
+    done = 0
+    while at >= 0:
+        start = at
+        while start > max(done, at - 64) and _LOCAL.match(text, start - 1):
+            start -= 1
+        while start < at and not (text[start].isalnum() or text[start] == "_"):
+            start += 1
+        domain = _DOMAIN.match(text, at + 1) if start < at else None
+        if domain and domain[0].rpartition(".")[2].lower() not in _FILE_ENDINGS:
+            done = domain.end()
+            yield start, done
+        at = text.find("@", max(at + 1, done))
+
+
+def find_ips(text: str) -> Iterator[tuple[int, int]]:
+    """Internet addresses that are routed: none of a house's own, none for documentation."""
+    for match in _IPV4.finditer(text):
+        address = _address(match[0])
+        if address is not None and address.is_global and not address.is_multicast:
+            yield match.span()
+    if "::" in text or text.count(":") >= 7:
+        for match in _IPV6.finditer(text):
+            address = _address(match[0].rstrip(":") if match[0][-2:] != "::" else match[0])
+            if address is not None and address in _ROUTED and address.is_global:
+                yield match.span()
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def find_ibans(text: str) -> Iterator[tuple[int, int]]:
+    """Account numbers whose remainder modulo 97 is 1 (ISO 7064), as long as their country's."""
+    for match in _IBAN.finditer(text):
+        size = _IBAN_SIZES.get(match[0][:2])
+        end = match.end()
+        for tried in range(15, 35) if size is None else (size,):
+            end = _after(match[0], tried)
+            number = match[0][:end].replace(" ", "")
+            whole = end == len(match[0]) or not match[0][end].isalnum()
+            if len(number) == tried and whole and _remainder(number) == 1:
+                yield match.start(), match.start() + end
+                break
+
+
+def _after(text: str, characters: int) -> int:
+    """Where `characters` characters other than blanks have passed."""
+    for place, each in enumerate(text, 1):
+        characters -= each != " "
+        if not characters:
+            return place
+    return len(text)
+
+
+def _remainder(number: str) -> int:
+    return int("".join(str(int(each, 36)) for each in number[4:] + number[:4])) % 97
+
+
+def find_cards(text: str) -> Iterator[tuple[int, int]]:
+    """Payment cards: 12 to 19 digits with Luhn's checksum (ISO/IEC 7812), not all alike."""
+    end = 0
+    for match in _CARD.finditer(text):
+        number = [int(each) for each in match[1] if each.isdigit()]
+        if match.start() >= end and len(set(number)) > 1 and _luhn(number):
+            end = match.end(1)
+            yield match.start(1), end
+
+
+def _luhn(number: list[int]) -> bool:
+    doubled = [each * 2 - 9 * (each > 4) for each in number[-2::-2]]
+    return (sum(doubled) + sum(number[-1::-2])) % 10 == 0
+
+
+def find_phones(text: str) -> Iterator[tuple[int, int]]:
+    """Phone numbers as countries write them: 8 to 15 digits (ITU-T E.164), no date."""
+    for pattern in _PHONES:
+        for match in pattern.finditer(text):
+            digits = sum(map(str.isdigit, re.split("x|e", match[0])[0]))
+            if 8 <= digits <= 15 and not _DATE.match(match[0]):
+                yield match.span()
+    for match in _ANNOUNCED.finditer(text):
+        digits = sum(map(str.isdigit, match[1]))
+        if 7 <= digits <= 15 and not _DATE.match(match[1]):
+            yield match.span(1)
+
+
+#: What finds each kind; of what overlaps the first kind gives the name.
+FINDERS: dict[str, Finder] = {
+    "key": find_keys,
+    "iban": find_ibans,
+    "card": find_cards,
+    "email": find_emails,
+    "ip": find_ips,
+    "phone": find_phones,
+}

@@ -1,0 +1,177 @@
+"""The steps of a curation in their order, each with its settings."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from llm_keras.data.decontamination import Contamination
+from pipelines import components, index, keys, storage
+from pipelines.counts import Counts
+from pipelines.files import SourceFile
+from pipelines.stepping import Steps
+from pipelines.steps import rounds, unique
+from pipelines.steps.finish import FINISH, Finish, Work
+from pipelines.steps.lines import LINES, RemoveLines
+from pipelines.steps.near import BANDS, NEAR, FindEdges, RemoveNear
+from pipelines.steps.read import Read
+from pipelines.steps.remember import REMEMBER, Remember
+from pipelines.steps.unique import RemoveEqual, Unique
+from pipelines.tasks import tasks_of
+from pipelines.workplace import Workplace
+
+#: Edges that one worker holds: some 5 GB at the most. Beyond, rounds of stars.
+EDGES_IN_ONE_WORKER = 20_000_000
+#: The steps that count documents, in their order.
+STEPS = ("read", "urls", "duplicates", NEAR, LINES, FINISH)
+#: Settings that the step `read` does not look at.
+_LATER = {
+    "workers",
+    "shards",
+    "validation_fraction",
+    "validation_subsets",
+    "test_fraction",
+    "maximum_dead_fraction",
+    "deduplicate",
+    "decontaminate",
+    "mixture",
+}
+
+
+def curated(
+    steps: Steps,
+    place: Workplace,
+    sources: Sequence[Sequence[SourceFile]],
+    *,
+    limit: int | None = None,
+    snapshot: str | None = None,
+) -> Counts:
+    """Performs all steps; returns their counts together.
+
+    Args:
+        steps: Performs one.
+        place: Where they work.
+        sources: The files of each source.
+        limit: Documents of each source to read at most; None: all.
+        snapshot: What this run is called in the index; None: it is not remembered.
+    """
+    corpus = place.run.corpus
+    settings = corpus.model_dump(mode="json", exclude=_LATER) | {"limit": limit}
+    tasks = [tuple(task) for task in tasks_of(sources, limit)]
+    read = steps.perform("read", settings, tasks, Read(place))
+    parts = sorted(int(number) for number in read.get("parts", {}))
+    place = _without_duplicates(steps, place, parts)
+    if corpus.deduplicate.lines:
+        partitions = keys.count_partitions(len(parts))
+        steps.perform(LINES, None, parts, RemoveLines(place, partitions))
+    if corpus.deduplicate.near is not None and parts:
+        place = _without_near_duplicates(steps, place, parts)
+    if snapshot is not None and corpus.deduplicate.index is not None and parts:
+        _remember(steps, place, parts, corpus.deduplicate.index, snapshot)
+    settings = corpus.model_dump(mode="json", exclude={"workers", "mixture"})
+    contamination = _contamination(place)
+    works = [tuple(work) for work in _works(read)]
+    steps.perform(FINISH, [place.run.seed, settings], works, Finish(place, contamination))
+    return steps.total()
+
+
+def _ways(place: Workplace, remembered: str | None) -> Iterator[Unique]:
+    """The ways of being equal that are looked for, in their order."""
+    deduplicate = place.run.corpus.deduplicate
+    if deduplicate.urls:
+        yield Unique("urls", unique.address_keys, remembered)
+    if deduplicate.exact:
+        yield Unique("duplicates", unique.text_keys, remembered)
+
+
+def _without_duplicates(steps: Steps, place: Workplace, parts: Sequence[int]) -> Workplace:
+    partitions = keys.count_partitions(len(parts))
+    for way in _ways(place, place.run.corpus.deduplicate.index):
+        settings = place.run.corpus.deduplicate.model_dump(mode="json")
+        steps.perform(way.name, settings, parts, RemoveEqual(way, place, partitions))
+        place = _after(place, way.name)
+    return place
+
+
+def _after(place: Workplace, step: str) -> Workplace:
+    return dataclasses.replace(place, removing=(*place.removing, step))
+
+
+def _without_near_duplicates(steps: Steps, place: Workplace, parts: Sequence[int]) -> Workplace:
+    deduplicate = place.run.corpus.deduplicate
+    settings = deduplicate.near
+    assert settings is not None
+    partitions = keys.count_partitions(len(parts))
+    find = FindEdges(place, settings, partitions, deduplicate.index)
+    found = steps.perform(BANDS, deduplicate.model_dump(mode="json"), parts, find)
+    edges: dict[str, int] = found.get("edges", {})
+    folder = place.of(BANDS)
+    lists = [sorted(edges)]
+    if sum(edges.values()) > EDGES_IN_ONE_WORKER:
+        folder, names = _in_rounds(steps, place, sorted(edges), partitions)
+        lists = [[name] for name in names]  # each edge leads to the least: they need not meet
+    steps.perform(NEAR, None, lists, RemoveNear(place, folder, settings))
+    return _after(place, NEAR)
+
+
+def _in_rounds(
+    steps: Steps, place: Workplace, names: list[str], partitions: int
+) -> tuple[str, list[str]]:
+    """Rounds of stars until nothing changes; the folder and the files of the last edges."""
+    folder, before, number = place.of(BANDS), None, 0
+    while True:
+        for star in (components.large_star, components.small_star):
+            step = f"round-{number:03d}"
+            target = place.of(step)
+            made = steps.perform(step, None, names, rounds.Round(star, folder, target, partitions))
+            folder, names, number = target, sorted(made["edges"]), number + 1
+        if made["checksum"] == before:
+            return folder, names
+        before = made["checksum"]
+
+
+def _remember(
+    steps: Steps, place: Workplace, parts: Sequence[int], folder: str, snapshot: str
+) -> None:
+    settings = place.run.corpus.deduplicate.near
+    ways = tuple(_ways(place, None))
+    remember = Remember(place, ways, settings, storage.join(folder, snapshot))
+    made = steps.perform(REMEMBER, [folder, snapshot], parts, remember)
+    files = {step: sorted(names) for step, names in made["remembered"].items()}
+    index.publish(folder, snapshot, place.sources, settings, files)
+
+
+def _contamination(place: Workplace) -> str | None:
+    """The file of what documents are compared with."""
+    settings = place.run.corpus.decontaminate
+    if settings is None:
+        return None
+    path = storage.join(place.folder, "contamination.bin")
+    storage.write(path, Contamination.load(settings).to_bytes())
+    return path
+
+
+def _works(read: Counts) -> Iterator[Work]:
+    for number, part in read.get("parts", {}).items():
+        yield Work("part", int(number), part["documents"])
+    for number, task in read.get("tasks", {}).items():
+        for kind in ("rejected", "dead"):
+            if task[kind]:
+                yield Work(kind, int(number), task[kind])
+
+
+def describe_step(name: str, counts: Any) -> dict[str, Any]:
+    """What went into a step, what came out, and whether it did nothing at all."""
+    taken, dropped = counts.get("in", 0), counts.get("dropped", 0)
+    dead, lines = counts.get("dead", 0), counts.get("lines", 0)
+    idle = bool(taken) and not dropped and not dead and not lines and name != FINISH
+    return {
+        "step": name,
+        "in": taken,
+        "out": taken - dropped - dead,
+        "dropped": dropped,
+        "dead": dead,
+        **({"lines": lines} if lines else {}),
+        "alarm": "dropped nothing at all: is that so?" if idle else None,
+    }

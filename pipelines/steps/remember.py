@@ -1,0 +1,73 @@
+"""Step `remember`: keys of the documents that stay, for the index that later runs compare with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from llm_keras import config
+from pipelines import index, keys, parts
+from pipelines.quiet import beam
+from pipelines.steps import near
+from pipelines.steps.unique import Unique
+from pipelines.workplace import Workplace
+
+REMEMBER = "remember"
+
+
+class Remember(beam.PTransform):
+    """Numbers of parts -> counts, with the names of the files that are left in the snapshot.
+
+    Args:
+        place: Where the parts are.
+        ways: The ways of being equal that are remembered.
+        settings: Of the bands; None: none are remembered.
+        folder: Of the snapshot.
+    """
+
+    def __init__(
+        self, place: Workplace, ways: tuple[Unique, ...], settings: config.Near | None, folder: str
+    ) -> None:
+        super().__init__()
+        self.place, self.ways, self.settings, self.folder = place, ways, settings, folder
+
+    def expand(self, numbers: Any) -> Any:
+        """One function."""
+        return numbers | beam.Map(
+            lambda part, place, ways, settings, folder: {
+                "remembered": _remember(part, place, ways, settings, folder)
+            },
+            self.place,
+            self.ways,
+            self.settings,
+            self.folder,
+        )
+
+
+def _remember(
+    part: int,
+    place: Workplace,
+    ways: tuple[Unique, ...],
+    settings: config.Near | None,
+    folder: str,
+) -> dict[str, dict[str, int]]:
+    tables = {way.name: _keys(part, place, way) for way in ways}
+    if settings is not None:
+        tables[near.BANDS] = near.digests_of(place, part, settings)[0]
+    names = {}
+    for step, table in tables.items():
+        name = f"{step}-{part:08d}.keys"
+        index.write_keys(folder, name, table)
+        names[step] = {name: len(table)}
+    return names
+
+
+def _keys(part: int, place: Workplace, way: Unique) -> keys.Rows:
+    path = place.part(part)
+    ids = parts.columns(path, "id")["id"].to_pylist()
+    left = place.left(part, len(ids))
+    found, ranks, having = way.keys(path, left, place)
+    rows = np.asarray(left, np.uint32)[having]
+    chosen = [ids[row] for row in rows]
+    return keys.build(found, chosen, ranks, place.source_numbers, part, rows)
