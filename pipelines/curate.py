@@ -21,23 +21,26 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from llm_keras import config, run_file
+from llm_keras.data import takedowns
 from llm_keras.errors import LLMKerasError, UserError
 from llm_keras.run_folder import RunFolder
-from pipelines import files, index, mixture, outcome, storage
+from pipelines import files, index, mixture, outcome, storage, updating
 from pipelines.counts import Counts
-from pipelines.curation_steps import curated
+from pipelines.curation_steps import Earlier, curated
 from pipelines.files import inputs
 from pipelines.options import mistake_in
-from pipelines.stepping import Steps
+from pipelines.stepping import SUCCESS, Steps
 from pipelines.steps.finish import FINISH
+from pipelines.updating import INPUTS
 from pipelines.workplace import Workplace
 
-__all__ = ["curate", "inputs", "main"]
+__all__ = ["Curation", "curate", "inputs", "main", "update"]
 
 #: What a curation leaves in a corpus folder, beside curation.json.
 FOLDERS = ("documents", "rejected", "dead_letters")
@@ -61,30 +64,101 @@ def curate(
     Raises:
         UserError: A source is missing or unreadable, or nothing is left to train or validate on.
     """
-    _curate_into(run, str(folder.corpus.absolute()), beam_arguments, limit)
+    Curation(run, str(folder.corpus.absolute()), beam_arguments, limit).whole()
 
 
-def _curate_into(
-    run: config.Run, corpus: str, beam_arguments: Sequence[str], limit: int | None
-) -> None:
-    listings = {source.name: files.find(source) for source in run.corpus.sources}
-    remembered = run.corpus.deduplicate.index
-    snapshot = hashlib.sha256(corpus.encode()).hexdigest()[:16]
-    if remembered is not None:
-        index.check(remembered, run.corpus.deduplicate.near)
-    with _staging(corpus) as staging:
-        place = Workplace(run, staging, known=index.sources_in(remembered), snapshot=snapshot)
-        fingerprint = [inputs(run), index.names(remembered, snapshot), limit]
-        with tempfile.TemporaryDirectory(prefix="llm-keras-") as logs:
-            log = Path(logs) / "workers.log"
-            steps = Steps(staging, fingerprint, run.corpus.workers, beam_arguments, log)
-            found = [listing.files for listing in listings.values()]
-            counts = curated(steps, place, found, limit=limit, snapshot=snapshot)
-        ignored = {name: listing.ignored for name, listing in listings.items()}
-        curation = outcome.describe(run, counts, ignored)
-        outcome.check(run, curation)
-        curation |= mixture.describe(run, curation)
-        _publish(storage.join(staging, FINISH), corpus, curation)
+def update(
+    run: config.Run, folder: RunFolder, beam_arguments: Sequence[str] = (), *, replay: bool = False
+) -> int:
+    """Adds to the curation in `folder` what is new, complete or not at all.
+
+    Files that are new or changed are read; documents of files that are changed or gone are
+    replaced. The others stay as they are, and a copy of one of them is a duplicate. Lines are
+    compared among new documents only.
+
+    Args:
+        run: The settings, those of the curation that is there.
+        folder: Holds it.
+        beam_arguments: Beam's own.
+        replay: Reads instead the files again of which something could not be read.
+
+    Returns:
+        How many files were read; 0: there was nothing to do.
+
+    Raises:
+        UserError: There is no curation, or one of other settings; or as `curate`.
+    """
+    return Curation(run, str(folder.corpus.absolute()), beam_arguments).added(replay=replay)
+
+
+@dataclass(frozen=True)
+class Curation:
+    """One curation of a run.
+
+    Args:
+        run: The settings.
+        corpus: The folder, in any place that Beam knows.
+        beam_arguments: Beam's own.
+        limit: Documents of each source to read at most; None: all.
+    """
+
+    run: config.Run
+    corpus: str
+    beam_arguments: Sequence[str] = ()
+    limit: int | None = None
+
+    def whole(self) -> None:
+        """Curates everything."""
+        self._perform(self._listings(), None)
+
+    def added(self, *, replay: bool) -> int:
+        """Curates what is new, or what was dead; returns how many files that is."""
+        listings = self._listings()
+        earlier = updating.earlier(self.run, self.corpus, replay=replay)
+        if not earlier.again:
+            return 0
+        chosen = {
+            name: listing._replace(
+                files=[file for file in listing.files if updating.name_of(file) in earlier.again]
+            )
+            for name, listing in listings.items()
+        }
+        self._perform(chosen, earlier)
+        return sum(len(listing.files) for listing in chosen.values())
+
+    def _listings(self) -> dict[str, files.Listing]:
+        return {source.name: files.find(source) for source in self.run.corpus.sources}
+
+    def _perform(self, listings: Mapping[str, files.Listing], earlier: Earlier | None) -> None:
+        deduplicate = self.run.corpus.deduplicate
+        remembered = None if deduplicate.index is None else storage.absolute(deduplicate.index)
+        if remembered is not None:
+            index.check(remembered, deduplicate.near)
+        read = inputs(self.run)
+        with _staging(self.corpus) as staging:
+            place = Workplace(
+                self.run,
+                staging,
+                known=index.sources_in(remembered),
+                snapshot=hashlib.sha256(self.corpus.encode()).hexdigest()[:16],
+                indices=() if remembered is None else (remembered,),
+                taken_down=takedowns.taken_down(Path(self.corpus)),
+            )
+            again = None if earlier is None else sorted(earlier.again)
+            fingerprint = [read, index.names(remembered, place.snapshot), self.limit, again]
+            with tempfile.TemporaryDirectory(prefix="llm-keras-") as logs:
+                log = Path(logs) / "workers.log"
+                steps = Steps(
+                    staging, fingerprint, self.run.corpus.workers, self.beam_arguments, log
+                )
+                found = [listing.files for listing in listings.values()]
+                counts = curated(steps, place, found, limit=self.limit, earlier=earlier)
+            ignored = {name: listing.ignored for name, listing in listings.items()}
+            curation = outcome.describe(self.run, counts, ignored)
+            outcome.check(self.run, curation)
+            curation |= mixture.describe(self.run, curation)
+            _write_json(updating.listed(read), storage.join(staging, FINISH, INPUTS))
+            _publish(storage.join(staging, FINISH), self.corpus, curation)
 
 
 @contextlib.contextmanager
@@ -154,9 +228,11 @@ def _alone(corpus: str) -> Iterator[None]:
 
 def _publish(finished: str, corpus: str, curation: Counts) -> None:
     """Puts the new files in the place of old ones; curation.json is there only when all are."""
+    storage.remove(storage.join(finished, SUCCESS))  # stopped from here on, it is not finished
     storage.remove(storage.join(corpus, "curation.json"))
     for name in FOLDERS:
         storage.move_tree(storage.join(finished, name), storage.join(corpus, name))
+    storage.write(storage.join(corpus, INPUTS), storage.read(storage.join(finished, INPUTS)))
     _write_json(curation, storage.join(corpus, "curation.json"))
 
 
@@ -173,11 +249,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", required=True, help="the run folder, in any place Beam knows")
     parser.add_argument("--set", action="append", default=[], help="FIELD=VALUE, as llm-keras")
     parser.add_argument("--limit", type=int, help="documents of each source, for a quick look")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--incremental", action="store_true", help="add what is new or changed")
+    how.add_argument("--replay", action="store_true", help="read files with dead letters again")
     known, beam_arguments = parser.parse_known_args(arguments)
     try:
         run = run_file.load(known.run, known.set)
         corpus = storage.join(storage.absolute(known.output), "corpus")
-        _curate_into(run, corpus, beam_arguments, known.limit)
+        curation = Curation(run, corpus, beam_arguments, known.limit)
+        if known.replay or known.incremental:
+            curation.added(replay=known.replay)
+        else:
+            curation.whole()
     except LLMKerasError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command's one line
         return error.exit_code

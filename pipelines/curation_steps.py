@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Iterator, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from llm_keras.data.decontamination import Contamination
 from pipelines import components, index, keys, storage
@@ -12,6 +14,7 @@ from pipelines.counts import Counts
 from pipelines.files import SourceFile
 from pipelines.stepping import Steps
 from pipelines.steps import rounds, unique
+from pipelines.steps.carry import CARRY, PREVIOUS, Carry
 from pipelines.steps.finish import FINISH, Finish, Work
 from pipelines.steps.lines import LINES, RemoveLines
 from pipelines.steps.near import BANDS, NEAR, FindEdges, RemoveNear
@@ -20,6 +23,21 @@ from pipelines.steps.remember import REMEMBER, Remember
 from pipelines.steps.unique import RemoveEqual, Unique
 from pipelines.tasks import tasks_of
 from pipelines.workplace import Workplace
+
+
+class Earlier(NamedTuple):
+    """A curation that another adds to.
+
+    Args:
+        corpus: Its folder.
+        files: Names of its files below that: documents, rejects, dead letters.
+        again: `source/locator` of every file that is read again, or is gone.
+    """
+
+    corpus: str
+    files: list[str]
+    again: frozenset[str]
+
 
 #: Edges that one worker holds: some 5 GB at the most. Beyond, rounds of stars.
 EDGES_IN_ONE_WORKER = 20_000_000
@@ -45,20 +63,26 @@ def curated(
     sources: Sequence[Sequence[SourceFile]],
     *,
     limit: int | None = None,
-    snapshot: str | None = None,
+    earlier: Earlier | None = None,
 ) -> Counts:
     """Performs all steps; returns their counts together.
 
     Args:
         steps: Performs one.
         place: Where they work.
-        sources: The files of each source.
+        sources: The files of each source that are to be read.
         limit: Documents of each source to read at most; None: all.
-        snapshot: What this run is called in the index; None: it is not remembered.
+        earlier: A curation that this one adds to; None: there is none.
     """
     corpus = place.run.corpus
+    carried: Counts = {}
+    if earlier is not None:
+        carried = steps.perform(
+            CARRY, sorted(earlier.again), earlier.files, Carry(place, earlier.corpus, earlier.again)
+        )
+        place = _compared_with(place, carried)
     settings = corpus.model_dump(mode="json", exclude=_LATER) | {"limit": limit}
-    tasks = [tuple(task) for task in tasks_of(sources, limit)]
+    tasks = [tuple(task) for task in tasks_of(map(sorted, sources), limit)]
     read = steps.perform("read", settings, tasks, Read(place))
     parts = sorted(int(number) for number in read.get("parts", {}))
     place = _without_duplicates(steps, place, parts)
@@ -67,27 +91,35 @@ def curated(
         steps.perform(LINES, None, parts, RemoveLines(place, partitions))
     if corpus.deduplicate.near is not None and parts:
         place = _without_near_duplicates(steps, place, parts)
-    if snapshot is not None and corpus.deduplicate.index is not None and parts:
-        _remember(steps, place, parts, corpus.deduplicate.index, snapshot)
+    if corpus.deduplicate.index is not None and parts:
+        _remember(steps, place, parts, corpus.deduplicate.index)
     settings = corpus.model_dump(mode="json", exclude={"workers", "mixture"})
-    contamination = _contamination(place)
-    works = [tuple(work) for work in _works(read)]
-    steps.perform(FINISH, [place.run.seed, settings], works, Finish(place, contamination))
+    works = [tuple(work) for work in _works(read, carried)]
+    finish = Finish(place, _contamination(place))
+    steps.perform(FINISH, [place.run.seed, settings], works, finish)
     return steps.total()
 
 
-def _ways(place: Workplace, remembered: str | None) -> Iterator[Unique]:
+def _compared_with(place: Workplace, carried: Counts) -> Workplace:
+    """The workplace, where documents are compared with those that were carried on."""
+    folder = storage.join(place.of(CARRY), PREVIOUS)
+    files = {step: sorted(names) for step, names in carried.get("remembered", {}).items()}
+    index.publish(folder, PREVIOUS, place.sources, place.run.corpus.deduplicate.near, files)
+    return dataclasses.replace(place, indices=(*place.indices, folder))
+
+
+def _ways(place: Workplace) -> Iterator[Unique]:
     """The ways of being equal that are looked for, in their order."""
     deduplicate = place.run.corpus.deduplicate
     if deduplicate.urls:
-        yield Unique("urls", unique.address_keys, remembered)
+        yield Unique("urls", unique.address_keys)
     if deduplicate.exact:
-        yield Unique("duplicates", unique.text_keys, remembered)
+        yield Unique("duplicates", unique.text_keys)
 
 
 def _without_duplicates(steps: Steps, place: Workplace, parts: Sequence[int]) -> Workplace:
     partitions = keys.count_partitions(len(parts))
-    for way in _ways(place, place.run.corpus.deduplicate.index):
+    for way in _ways(place):
         settings = place.run.corpus.deduplicate.model_dump(mode="json")
         steps.perform(way.name, settings, parts, RemoveEqual(way, place, partitions))
         place = _after(place, way.name)
@@ -103,7 +135,7 @@ def _without_near_duplicates(steps: Steps, place: Workplace, parts: Sequence[int
     settings = deduplicate.near
     assert settings is not None
     partitions = keys.count_partitions(len(parts))
-    find = FindEdges(place, settings, partitions, deduplicate.index)
+    find = FindEdges(place, settings, partitions)
     found = steps.perform(BANDS, deduplicate.model_dump(mode="json"), parts, find)
     edges: dict[str, int] = found.get("edges", {})
     folder = place.of(BANDS)
@@ -131,15 +163,13 @@ def _in_rounds(
         before = made["checksum"]
 
 
-def _remember(
-    steps: Steps, place: Workplace, parts: Sequence[int], folder: str, snapshot: str
-) -> None:
+def _remember(steps: Steps, place: Workplace, parts: Sequence[int], folder: str) -> None:
     settings = place.run.corpus.deduplicate.near
-    ways = tuple(_ways(place, None))
-    remember = Remember(place, ways, settings, storage.join(folder, snapshot))
-    made = steps.perform(REMEMBER, [folder, snapshot], parts, remember)
+    snapshot = storage.join(folder, place.snapshot)
+    remember = Remember(place, tuple(_ways(place)), settings, snapshot)
+    made = steps.perform(REMEMBER, snapshot, parts, remember)
     files = {step: sorted(names) for step, names in made["remembered"].items()}
-    index.publish(folder, snapshot, place.sources, settings, files)
+    index.publish(folder, place.snapshot, place.sources, settings, files)
 
 
 def _contamination(place: Workplace) -> str | None:
@@ -148,17 +178,23 @@ def _contamination(place: Workplace) -> str | None:
     if settings is None:
         return None
     path = storage.join(place.folder, "contamination.bin")
-    storage.write(path, Contamination.load(settings).to_bytes())
+    with tempfile.TemporaryDirectory(prefix="llm-keras-") as folder:
+        local = Path(folder) / "contamination.bin"
+        Contamination.load(settings).write(local)
+        storage.write(path, local.read_bytes())
     return path
 
 
-def _works(read: Counts) -> Iterator[Work]:
+def _works(read: Counts, carried: Counts) -> Iterator[Work]:
     for number, part in read.get("parts", {}).items():
         yield Work("part", int(number), part["documents"])
     for number, task in read.get("tasks", {}).items():
         for kind in ("rejected", "dead"):
             if task[kind]:
                 yield Work(kind, int(number), task[kind])
+    for number, (name, rows) in enumerate(sorted(carried.get("carried", {}).items())):
+        if rows:
+            yield Work("carried", number, rows, name)
 
 
 def describe_step(name: str, counts: Any) -> dict[str, Any]:

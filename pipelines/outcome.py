@@ -16,7 +16,7 @@ from pipelines.curation_steps import STEPS, describe_step
 from pipelines.sources import KINDS
 from pipelines.steps.finish import CONTAMINATED, REASONS, REPEATED_LINES
 from pipelines.steps.near import NEAR
-from pipelines.steps.read import FIRST_DEAD
+from pipelines.steps.read import FIRST_DEAD, TAKEN_DOWN
 
 FORMAT = 2
 
@@ -82,6 +82,7 @@ def reasons_of(corpus: config.Corpus, source: config.Source) -> list[str]:
     }
     return [
         *KINDS[source.kind].reasons,
+        TAKEN_DOWN,
         *judge.reasons_of(corpus, source.name),
         *(reason for reason, on in later.items() if on),
     ]

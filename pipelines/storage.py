@@ -107,6 +107,15 @@ def move_tree(source: str, target: str) -> None:
     FileSystems.rename(found, places)
 
 
+def move(source: str, target: str) -> None:
+    """Puts a file in the place of another."""
+    if not is_remote(target):
+        Path(source).replace(target)
+        return
+    remove(target)
+    FileSystems.rename([source], [target])
+
+
 def remove(path: str) -> None:
     """Removes a file, if it is there."""
     if not is_remote(path):

@@ -16,7 +16,7 @@ from llm_keras.data.manifest import Manifest, Shard
 from llm_keras.data.packing import Parts
 from llm_keras.data.records import RecordStore
 from llm_keras.errors import UserError
-from pipelines import corpus_manifest, document_index
+from pipelines import corpus_manifest, document_index, spill
 from pipelines.counts import Counts
 from pipelines.row_format import RowFormat
 from pipelines.write_records import count, write_documents
@@ -113,7 +113,13 @@ def _documents(
     rows = store.rows(before + np.arange(shard.rows))
     parts = document_index.parts_of(index)
     first = np.flatnonzero(parts.start == 0)
-    documents = index.select(["id", "copy", "source", "licence", "text_bytes", "given"]).take(first)
+    documents = pa.table(
+        {
+            field.name: index.column(field.name).cast(field.type)
+            for field in spill.SCHEMA
+            if field.name in index.column_names
+        }
+    ).take(first)
     before_parts = documents.column("given").to_numpy().astype(np.int64)
     if manifest.kind != "pairs":
         before_parts = np.zeros(len(first), np.int64)

@@ -7,7 +7,7 @@ and the number of workers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipelines.files import SourceFile
 
@@ -26,7 +26,7 @@ class Task(NamedTuple):
     """
 
     number: int
-    files: tuple[tuple[object, ...], ...]
+    files: tuple[tuple[Any, ...], ...]
     limit: int | None = None
 
 

@@ -1,9 +1,9 @@
-"""Which checkpoints and exports of a run were trained on a corpus, as far as they say."""
+"""Which checkpoints and exports of a run were trained on another corpus than a certain one."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +11,45 @@ from llm_keras.run_folder import RunFolder
 
 #: Where an exported model says what it is; see `llm_keras.export`.
 _ABOUT = Path("assets.extra") / "llm_keras.json"
+#: What weights were trained on that came from elsewhere, and on nothing here.
+_NOTHING_HERE = "nothing"
 
 
-def trained_on(folder: RunFolder, corpora: Set[str]) -> Iterator[str]:
-    """One line for each checkpoint and export that learnt from one of the corpora, or may have.
+def trained_on(folder: RunFolder, corpus_left: str | None) -> Iterator[str]:
+    """One line for each checkpoint and export that learnt from another corpus, or may have.
 
     Args:
         folder: The run's.
-        corpora: Fingerprints; see `Manifest.fingerprint`.
+        corpus_left: Fingerprint of the corpus that is left; see `Manifest.fingerprint`.
     """
+    good = (corpus_left, _NOTHING_HERE)
     steps: dict[int, str | None] = {}
     for path in sorted(folder.checkpoints.glob("*step-*/manifest.json")):
         about = _read(path)
-        corpus = about.get("data", {}).get("corpus")
-        if about and "optimizer.safetensors" not in about.get("files", {}):
-            continue  # weights from elsewhere, before any training here
-        steps[int(about.get("step", -1))] = corpus
-        if corpus is None or corpus in corpora:
-            yield f"{path.parent}{'' if corpus else ' (does not say on what)'}"
+        steps[int(about.get("step", -1))] = corpus = _corpus_of_checkpoint(about)
+        if corpus is None or corpus not in good:
+            yield f"{path.parent}{_unknown(corpus)}"
     for path in sorted(folder.export.glob("*/saved_model.pb")):
         about = _read(path.parent / _ABOUT)
-        corpus = about.get("corpus_sha256") or steps.get(int(about.get("step", -1)))
-        if corpus is None or corpus in corpora:
-            yield f"{path.parent}{'' if corpus else ' (does not say on what)'}"
+        corpus = steps.get(int(about.get("step", -1)))
+        if "corpus_sha256" in about:
+            corpus = about["corpus_sha256"] or _NOTHING_HERE
+        if corpus is None or corpus not in good:
+            yield f"{path.parent}{_unknown(corpus)}"
     for path in (folder.export_safetensors, folder.export_gguf):
         if path.exists():
-            yield f"{path} (does not say on what)"
+            yield f"{path}{_unknown(None)}"
+
+
+def _corpus_of_checkpoint(about: dict[str, Any]) -> str | None:
+    if about and "optimizer.safetensors" not in about.get("files", {}):
+        return _NOTHING_HERE
+    corpus = about.get("data", {}).get("corpus")
+    return None if corpus is None else str(corpus)
+
+
+def _unknown(corpus: str | None) -> str:
+    return "" if corpus else " (does not say on what)"
 
 
 def _read(path: Path) -> dict[str, Any]:

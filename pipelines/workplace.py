@@ -21,6 +21,8 @@ class Workplace:
         removing: The steps before this one that removed rows, in their order.
         known: Names of sources of earlier runs.
         snapshot: What this run is called in the index of earlier runs.
+        indices: Folders of keys that documents are compared with, beside each other's.
+        taken_down: Ids of documents that must not come back.
     """
 
     run: config.Run
@@ -28,6 +30,8 @@ class Workplace:
     removing: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
     snapshot: str = ""
+    indices: tuple[str, ...] = ()
+    taken_down: frozenset[str] = frozenset()
 
     def of(self, step: str) -> str:
         """The folder of a step."""

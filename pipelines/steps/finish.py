@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from llm_keras import config
+from llm_keras.data.decontamination import REASON as CONTAMINATED
 from llm_keras.data.decontamination import Contamination
 from llm_keras.data.document import Document, content_digest, split_of, splits_of
 from llm_keras.data.redaction import redacting
@@ -22,28 +23,31 @@ from pipelines.counts import Counts, merge
 from pipelines.judge import reject
 from pipelines.quiet import beam
 from pipelines.segments import Piece
-from pipelines.steps.lines import LINES, without_repeated
+from pipelines.steps.lines import without_repeated
 from pipelines.steps.near import NEAR
 from pipelines.workplace import Workplace
 
 FINISH = "finish"
 #: Step -> the reason under which its documents are dropped.
 REASONS = {"urls": "older_page", "duplicates": "duplicate", NEAR: "near_duplicate"}
-REPEATED_LINES, CONTAMINATED = "repeated_lines", "contaminated"
+REPEATED_LINES = "repeated_lines"
 
 
 class Work(NamedTuple):
     """One thing to do.
 
     Args:
-        kind: `part`, or what the reading of a task left: `rejected`, `dead`.
+        kind: `part`; or what the reading of a task left: `rejected`, `dead`; or `carried`, a file
+            of an earlier curation.
         number: Of the part or task.
         documents: Rows in it.
+        name: Of the carried file.
     """
 
     kind: str
     number: int
     documents: int
+    name: str = ""
 
 
 class Finish(beam.PTransform):
@@ -84,11 +88,18 @@ class _Finish(beam.DoFn):
         self.place, self.contamination = place, contamination
 
     def setup(self) -> None:
-        path = self.contamination
-        self.contaminated = None if path is None else Contamination.open(path)
+        """Loads what documents are compared with."""
+        self.compared: Contamination | None = None
+        if self.contamination is not None:
+            with storage.local_copy(self.contamination) as path:
+                self.compared = Contamination.open(path)
 
     def process(self, element: tuple[Any, ...]) -> Iterator[Any]:
         work = Work(*element)
+        if work.kind == "carried":
+            path = storage.join(self.place.of("carry"), work.name)
+            yield work.name, tuple(Piece((-1, work.number), path, 0, None, work.documents))
+            return
         if work.kind != "part":
             yield _of_task(work, self.place)
             return
@@ -131,9 +142,11 @@ class _Finish(beam.DoFn):
             yield changed, self._compared(changed)
 
     def _compared(self, document: Document) -> Verdict:
-        if self.contaminated is None:
+        settings = self.place.run.corpus.decontaminate
+        if self.compared is None or settings is None:
             return KEEP
-        return self.contaminated.judge(document.content.replace("\0", "\n"))
+        hits = self.compared.hits(document.content.replace("\0", "\n"))
+        return self.compared.verdict(hits, settings.maximum_hits)
 
 
 def _of_task(work: Work, place: Workplace) -> tuple[str, tuple[Any, ...]]:
@@ -165,7 +178,7 @@ class _Part:
         document = redacting(document, self.corpus.redact)
         split = split_of(document, self.corpus, self.run.seed)
         self._add(_name(f"documents/{split}", shard, self.corpus.shards), document.as_dict())
-        self.counts.append(_kept(document, split))
+        self.counts.append(count_kept(document, split))
 
     def _add(self, name: str, row: dict[str, Any]) -> None:
         self.rows.setdefault(name, []).append(row)
@@ -175,7 +188,8 @@ class _Part:
         return merge(self.counts)
 
 
-def _kept(document: Document, split: str) -> Counts:
+def count_kept(document: Document, split: str) -> Counts:
+    """What a document that stays adds to the counts."""
     size_bytes = document.size_bytes
     source: Counts = {"kept": 1, "bytes_kept": size_bytes, "kept_in": {split: size_bytes}}
     counts: Counts = {
@@ -197,4 +211,4 @@ def shard_of(document: Document, shards: int) -> int:
     return int.from_bytes(content_digest(document.content)[:8], "big") % shards
 
 
-__all__ = ["FINISH", "LINES", "REASONS", "Finish", "Work", "output_files", "shard_of"]
+__all__ = ["CONTAMINATED", "FINISH", "REASONS", "Finish", "Work", "output_files", "shard_of"]

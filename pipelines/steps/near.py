@@ -34,15 +34,11 @@ class FindEdges(beam.PTransform):
         place: Where the parts are.
         settings: Shingles and bands.
         partitions: How many workers may compare at once.
-        index: Folder of digests of earlier runs; None: there are none.
     """
 
-    def __init__(
-        self, place: Workplace, settings: config.Near, partitions: int, index: str | None
-    ) -> None:
+    def __init__(self, place: Workplace, settings: config.Near, partitions: int) -> None:
         super().__init__()
-        self.place, self.settings = place, settings
-        self.partitions, self.index = partitions, index
+        self.place, self.settings, self.partitions = place, settings, partitions
 
     def expand(self, numbers: Any) -> Any:
         """One grouping, of digests."""
@@ -51,8 +47,8 @@ class FindEdges(beam.PTransform):
             _DigestsOfPart(place, self.settings, self.partitions)
         ).with_outputs("counts", main="digests")
         every = [found.digests]
-        if self.index is not None:
-            remembered = numbers.pipeline | "Remembered" >> beam.Create([self.index])
+        if place.indices:
+            remembered = numbers.pipeline | "Remembered" >> beam.Create(place.indices)
             every.append(
                 remembered | "Recall" >> beam.ParDo(unique.Recall(place, self.partitions, BANDS))
             )
@@ -106,20 +102,30 @@ def digests_of(
     signatures = minhash.signatures(chosen, settings)
     digests = minhash.band_digests(signatures, settings)
     ranks = unique.ranks([sources[row] for row in left], place)
-    one = keys.build(
-        digests[:, 0],
-        [ids[row] for row in left],
-        ranks,
-        place.source_numbers,
-        part,
-        left.astype(np.uint32),
-    )
-    table = np.repeat(one, settings.bands).reshape(len(left), settings.bands)
-    for band in range(settings.bands):
-        table["key0"][:, band], table["key1"][:, band] = keys.halves(digests[:, band])
+    names, rows = [ids[row] for row in left], left.astype(np.uint32)
+    one = keys.build(digests[:, 0], names, ranks, place.source_numbers, part, rows)
     every = np.zeros((len(ids), signatures.shape[1]), np.uint64)
     every[left] = signatures
-    return table.reshape(-1), every, len(left)
+    return banded(digests, one), every, len(left)
+
+
+def band_digests(texts: Sequence[str], settings: config.Near) -> keys.Rows:
+    """The digests of all bands of some texts, [n, bands, 16]."""
+    return minhash.band_digests(minhash.signatures(texts, settings), settings)
+
+
+def banded(digests: keys.Rows, one: keys.Rows) -> keys.Rows:
+    """A row for each band of each document.
+
+    Args:
+        digests: [n, bands, 16].
+        one: A row for each document; its key does not matter.
+    """
+    bands = digests.shape[1]
+    table = np.repeat(one, bands).reshape(-1, bands)
+    for band in range(bands):
+        table["key0"][:, band], table["key1"][:, band] = keys.halves(digests[:, band])
+    return table.reshape(-1)
 
 
 def signature_file(place: Workplace, part: int) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from llm_keras import config
+from llm_keras.data import takedowns
 from llm_keras.data.document import (
     Document,
     document_id,
@@ -33,6 +34,10 @@ from pipelines.workplace import Workplace, part_number
 
 #: Dead letters that curation.json and an error message name.
 FIRST_DEAD = 3
+
+
+#: The reason of documents that were taken down and must not come back.
+TAKEN_DOWN = takedowns.REASON
 
 
 class DeadLetter(NamedTuple):
@@ -132,8 +137,10 @@ class _ReadTask(beam.DoFn):
             read_file(file, sources[file.source]) for file in (SourceFile(*f) for f in task.files)
         )
         for each in itertools.islice(found, task.limit):
-            if isinstance(each, Document):
+            if isinstance(each, Document) and each.id not in self.place.taken_down:
                 out.take(self._judged(each))
+            elif isinstance(each, Document):  # nothing of its text is to be written anywhere
+                out.note(Skipped(each.source, each.locator or "", TAKEN_DOWN))
             else:
                 out.note(each)
         yield out.finish(self.judge.measured())
@@ -202,7 +209,6 @@ class _TaskFiles:
             "dropped": self.dropped,
             "dead": dead,
             "first_dead": {each.place(): each.error for each in self.dead[:FIRST_DEAD]},
-            **measured,
         }
         out = sum(part["documents"] for part in self.parts.values())
         dropped = sum(self.dropped.values())
@@ -213,6 +219,7 @@ class _TaskFiles:
             "steps": {"read": step},
             "parts": self.parts,
             "tasks": tasks,
+            **measured,
         }
 
     def _drop(self, reason: str) -> None:

@@ -47,12 +47,10 @@ class Unique:
     Args:
         name: Of the step.
         keys: Gives the keys of a part.
-        index: Folder of keys of earlier runs that go before all; None: there are none.
     """
 
     name: str
     keys: Keys
-    index: str | None = None
 
 
 class RemoveEqual(beam.PTransform):
@@ -74,8 +72,8 @@ class RemoveEqual(beam.PTransform):
             _KeysOfPart(self.how, self.place, self.partitions)
         ).with_outputs("gone", "counts", main="keys")
         every = [found.keys]
-        if self.how.index is not None:
-            remembered = numbers.pipeline | "Remembered" >> beam.Create([self.how.index])
+        if self.place.indices:
+            remembered = numbers.pipeline | "Remembered" >> beam.Create(self.place.indices)
             recall = Recall(self.place, self.partitions, self.how.name)
             every.append(remembered | "Recall" >> beam.ParDo(recall))
         compared = (

@@ -3,7 +3,9 @@
 What the other test files show of one local worker holds for all by equality.
 """
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_keras import run_file
+from llm_keras.errors import UserError
 from llm_keras.run_folder import RunFolder
 from pipelines import curate as stage
-from pipelines import outcome
+from pipelines import outcome, stepping, storage
 from pipelines.counts import merge
 from pipelines.curate import curate
 from pipelines.options import run_pipeline
@@ -107,30 +110,69 @@ def test_other_shards_hold_the_same_documents_and_no_stale_ones(
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("last", ["read", "duplicates", "finish"])
+def test_stopped_in_any_step_it_goes_on_there(run, folder, expected, hashes, monkeypatch, last):
+    """Steps that were finished are not done again, and the result is what it would have been."""
+    done = []
+    perform = stepping.Steps._run
+
+    def stop(steps, place, elements, transform):
+        counts = perform(steps, place, elements, transform)
+        done.append(Path(place).name)
+        if done[-1] == last:
+            raise KeyboardInterrupt
+        return counts
+
+    monkeypatch.setattr(stepping.Steps, "_run", stop)
+    with pytest.raises(KeyboardInterrupt):
+        curate(run, folder)
+    assert done[-1] == last
+    assert not folder.curation.exists()
+    finished = len(done) - 1  # the last one did not come to its mark
+    last = None
+    curate(run, folder)
+    assert done[finished + 1 :] == ["read", "duplicates", "finish"][finished:]
+    assert hashes(folder) == expected
+
+
 def test_stopped_while_publishing_it_is_absent_and_then_complete(
     run, folder, expected, hashes, monkeypatch
 ):
     curate(run, folder)
     moves = []
-    replace = Path.replace
+    move = storage.move_tree
 
-    def stop_at_the_second(path, target):
-        if path.parent.name == ".curating":
-            moves.append(path.name)
-            if len(moves) == 2:
-                raise KeyboardInterrupt
-        return replace(path, target)
+    def stop_at_the_second(source, target):
+        moves.append(Path(target).name)
+        if len(moves) == 2:
+            raise KeyboardInterrupt
+        move(source, target)
 
-    monkeypatch.setattr(Path, "replace", stop_at_the_second)
+    monkeypatch.setattr(storage, "move_tree", stop_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         curate(run, folder)
     monkeypatch.undo()
     assert moves == ["documents", "rejected"]
     assert not folder.curation.exists()
-    (folder.corpus / ".curating").mkdir()
-    (folder.corpus / ".curating" / "left over").touch()
     curate(run, folder)
     assert hashes(folder) == expected
+
+
+def test_a_second_process_is_refused(run, folder, expected, hashes):
+    folder.corpus.mkdir(parents=True)
+    handle = os.open(folder.corpus, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with pytest.raises(UserError, match="another process is at work here"):
+        curate(run, folder)
+    os.close(handle)
+    curate(run, folder)
+    assert hashes(folder) == expected
+
+
+def test_a_limit_reads_as_many_of_each_source(make_run, corpus, folder, curation):
+    run = make_run(corpus, kind="jsonl", maximum_dead_fraction=0.5)
+    curate(run, folder, limit=20)
+    assert curation(folder)["sources"]["s"]["in"] == 20
 
 
 def test_the_settings_hash_ignores_workers_only(letters, make_run):
