@@ -174,9 +174,31 @@ def plan(
 
 
 @app.command()
-def curate(run: RunArgument, output: OutputOption = None, overrides: SetOption = None) -> None:
+def curate(
+    run: RunArgument,
+    output: OutputOption = None,
+    overrides: SetOption = None,
+    incremental: Annotated[
+        bool, typer.Option("--incremental", help="Adds files that are new or changed.")
+    ] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Reads files with dead letters again.")
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Documents of each source to read, for a quick look."),
+    ] = None,
+) -> None:
     """Reads, filters, deduplicates and splits the documents."""
-    _perform("curate", run, output, overrides)
+    if sum((incremental, replay, limit is not None)) > 1:
+        raise UserError("--incremental, --replay and --limit: expected one of them at most")
+    if not incremental and not replay and limit is None:
+        _perform("curate", run, output, overrides)
+        return
+    from llm_keras import stages
+
+    stage = stages.curate_stage(replay=replay, limit=limit)
+    stages.perform(stage, *_load(run, output, overrides))
 
 
 @app.command()
@@ -417,6 +439,25 @@ def generate(
     completions = generate_text(network, tokens, prompts, settings.generation, seed)
     for text, completion in zip(prompts, completions, strict=True):
         typer.echo(completion.text if translates else text + completion.text)
+
+
+@app.command()
+def takedown(
+    ids: Annotated[
+        list[str], typer.Argument(metavar="ID…", help="Of documents; `inspect` shows them.")
+    ],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
+) -> None:
+    """Removes documents from a run's texts and records; names what was trained on them."""
+    from llm_keras import stages
+    from llm_keras.run_folder import RunFolder
+    from pipelines.takedown import takedown
+
+    folder = RunFolder(run)
+    before = stages.finished(folder)
+    for line in takedown(ids, folder).lines():
+        typer.echo(line)
+    stages.note_outputs(before, folder)
 
 
 @app.command()

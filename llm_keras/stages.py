@@ -97,7 +97,11 @@ def _export(run: Run, folder: RunFolder) -> None:
         folder.tokenizer_model,
         folder.export,
         run.generation,
-        metadata={"step": step, "purpose": run.purpose},
+        metadata={
+            "step": step,
+            "purpose": run.purpose,
+            "corpus_sha256": checkpoints.corpus_of(folder, step),
+        },
     )
 
 
@@ -286,6 +290,24 @@ def train_stage(*, strict: bool) -> Stage:
     return replace(BY_NAME["train"], perform=partial(_train, strict=strict))
 
 
+def curate_stage(*, replay: bool = False, limit: int | None = None) -> Stage:
+    """Stage `curate` in another manner: only what is new, only what was dead, or only a look."""
+    stage = BY_NAME["curate"]
+
+    def do(run: Run, folder: RunFolder) -> None:
+        from pipelines import curate
+
+        if limit is not None:
+            curate.curate(run, folder, limit=limit)
+            return
+        read = curate.update(run, folder, replay=replay)
+        console.say(f"curate: {read} files read" if read else "curate: nothing to read")
+
+    # A look is no finished stage: its record names a limit that no run has.
+    settings = stage.settings if limit is None else lambda _run: {"limit": limit}
+    return replace(stage, perform=do, settings=settings)
+
+
 def perform(stage: Stage, run: Run, folder: RunFolder) -> None:
     """Performs a stage and leaves the record by which it can be skipped.
 
@@ -320,6 +342,30 @@ def is_finished(stage: Stage, run: Run, folder: RunFolder) -> bool:
         return False
     now = {"inputs": inputs, "settings": stage.settings(run), "outputs": outputs}
     return bool(record == json.loads(json.dumps(now)))
+
+
+def finished(folder: RunFolder) -> list[Stage]:
+    """The stages whose outputs are as they left them."""
+    return [stage for stage in STAGES if _outputs_stand(stage, folder)]
+
+
+def note_outputs(stages: Sequence[Stage], folder: RunFolder) -> None:
+    """Notes that the outputs of finished stages were changed by llm-keras itself.
+
+    Without that they would count as damaged, and be made anew.
+    """
+    for stage in stages:
+        path = _record_path(stage, folder)
+        record = json.loads(path.read_text())
+        _write(path, record | {"outputs": _outputs(stage, folder)})
+
+
+def _outputs_stand(stage: Stage, folder: RunFolder) -> bool:
+    try:
+        record = json.loads(_record_path(stage, folder).read_text())
+        return bool(record["outputs"] == _outputs(stage, folder))
+    except (FileNotFoundError, json.JSONDecodeError, KeyError):
+        return False
 
 
 def _record_path(stage: Stage, folder: RunFolder) -> Path:
