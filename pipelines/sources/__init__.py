@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from llm_keras import config
-from pipelines.sources import json_lines, parallel, text_files
+from pipelines.sources import (
+    captions,
+    gutenberg,
+    hugging_face,
+    json_lines,
+    latex,
+    parallel,
+    parquet,
+    text_files,
+)
 from pipelines.sources.record import Found, Passed, Text, Unreadable
 
 __all__ = ["KINDS", "Found", "Kind", "Passed", "Text", "Unreadable"]
@@ -37,4 +46,9 @@ KINDS: dict[str, Kind] = {
     "text": Kind(text_files.SUFFIXES, text_files.read),
     "jsonl": Kind(json_lines.SUFFIXES, json_lines.read),
     "parallel": Kind(parallel.SUFFIXES, parallel.read),
+    "parquet": Kind(parquet.SUFFIXES, parquet.read),
+    "hugging_face": Kind(hugging_face.SUFFIXES, hugging_face.read, hugging_face.REASONS),
+    "latex": Kind(latex.SUFFIXES, latex.read, latex.REASONS),
+    "gutenberg": Kind(gutenberg.SUFFIXES, gutenberg.read, gutenberg.REASONS),
+    "captions": Kind(captions.SUFFIXES, captions.read),
 }

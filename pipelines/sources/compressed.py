@@ -71,7 +71,7 @@ def chunks(path: Path, extent: Extent) -> Iterator[bytes]:
 
 def _decompressor(path: Path) -> Callable[[], Any] | None:
     """The maker of a decompressor for one member, by the file's name; None for plain files."""
-    if path.name.endswith(".gz"):
+    if path.name.endswith((".gz", ".tgz")):
         return lambda: zlib.decompressobj(wbits=31)
     if path.name.endswith(".zst"):
         return zstandard.ZstdDecompressor().decompressobj

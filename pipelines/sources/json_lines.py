@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from llm_keras import config
-from pipelines.sources import compressed
-from pipelines.sources.record import MAXIMUM_RECORD_BYTES, Text, Unreadable, usable
+from pipelines.sources import compressed, rows
+from pipelines.sources.record import MAXIMUM_RECORD_BYTES, Text, Unreadable
 
 _KINDS = (".jsonl", ".ndjson")
 #: C4 and Dolma name their compressed JSON lines `.json.gz`; a plain `.json` is rarely lines.
@@ -71,7 +71,7 @@ def lines(pieces: Iterable[bytes], maximum_bytes: int = MAXIMUM_RECORD_BYTES) ->
 
 
 def _parse(line: Line, source: config.Source) -> Text | Unreadable:
-    """Takes the text out of one line's JSON object."""
+    """Reads one line as a row."""
     data = line.data or b""
 
     def unreadable(error: str, within: int = 0) -> Unreadable:
@@ -86,19 +86,5 @@ def _parse(line: Line, source: config.Source) -> Text | Unreadable:
         return unreadable(f"not valid JSON: {error.msg} at character {error.pos} of the line")
     except (RecursionError, ValueError):
         return unreadable("not valid JSON: too deep, or a number too long")
-    if not isinstance(row, dict):
-        return unreadable(f"expected a JSON object, found {type(row).__name__}")
-    fields = [source.text_field, *([source.target_field] if source.target_field else [])]
-    if problem := next(filter(None, (_problem(row, field) for field in fields)), ""):
-        return unreadable(problem)
-    url = row.get("url")
-    url = url if isinstance(url, str) and not usable(url) else None
-    return Text(row[source.text_field], url, row[fields[1]] if source.target_field else None)
-
-
-def _problem(row: dict[str, Any], field: str) -> str:
-    """What is wrong with a field that should hold a text; empty if nothing is."""
-    if not isinstance(row.get(field), str):
-        found = type(row[field]).__name__ if field in row else "no such key"
-        return f"expected a string under {field!r}, found {found}"
-    return usable(row[field])
+    found = rows.to_text(row, source.fields, source.encoding)
+    return unreadable(found.error) if isinstance(found, Unreadable) else found

@@ -1,0 +1,135 @@
+"""Parquet tables: one text a row, a few rows at a time.
+
+A row group that is damaged costs its rows from there on, not those of other groups. Rows are named
+by their number in the file where they cannot be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from llm_keras import config
+from pipelines.sources import tables
+from pipelines.sources.record import Text, Unreadable
+
+SUFFIXES = (".parquet",)
+
+#: About as much is decoded at once, and never more rows than this.
+BATCH_BYTES, BATCH_ROWS = 8 * 2**20, 1024
+#: The most that a footer may make pyarrow reserve, in bytes and in list entries.
+_FOOTER_BYTES, _FOOTER_ENTRIES = 64 * 2**20, 1_000_000
+_MAGIC, _ENCRYPTED = b"PAR1", b"PARE"
+
+
+def read(
+    path: Path, source: config.Source, fields: config.Columns | None = None
+) -> Iterator[Text | Unreadable]:
+    """Reads one table.
+
+    Args:
+        path: The file.
+        source: Its source.
+        fields: Which column is what; None: as the source says.
+    """
+    fields = fields or source.fields
+    table, problem = _open(path, fields)
+    if problem:
+        yield Unreadable(problem)
+        return
+    columns = tables.wanted(table.schema_arrow, fields)
+    first = 1
+    for group in range(table.num_row_groups):
+        yield from _read_group(table, group, first, columns, fields, source.encoding)
+        first += table.metadata.row_group(group).num_rows
+
+
+def _open(path: Path, fields: config.Columns) -> tuple[Any, str]:
+    """The table, or what is wrong with the file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if problem := _no_table(path):
+        return None, problem
+    limits = {
+        "thrift_string_size_limit": _FOOTER_BYTES,
+        "thrift_container_size_limit": _FOOTER_ENTRIES,
+    }
+    try:
+        metadata = pq.ParquetFile(path, **limits).metadata
+        table = pq.ParquetFile(
+            path,
+            metadata=metadata,
+            read_dictionary=_dictionaries(metadata, fields),
+            buffer_size=2**20,
+            page_checksum_verification=True,
+            **limits,
+        )
+        return table, tables.problem_of(table.schema_arrow, fields)
+    except (pa.ArrowException, ValueError, OSError) as error:
+        if getattr(error, "errno", None):
+            raise
+        return None, "its footer is damaged"
+
+
+def _no_table(path: Path) -> str:
+    """What shows at either end of a file that is no whole table; empty if nothing does."""
+    with path.open("rb") as file:
+        start, size = file.read(4), path.stat().st_size
+        file.seek(max(0, size - 4))
+        end = file.read(4)
+    if start == _ENCRYPTED:
+        return "an encrypted Parquet file: its key is not known"
+    if start != _MAGIC:
+        return "not a Parquet file: expected PAR1 at its start"
+    return "" if end == _MAGIC and size >= 12 else "cut short: it ends without its footer"
+
+
+def _dictionaries(metadata: Any, fields: config.Columns) -> list[str]:
+    """Columns that keep one copy of equal texts, to be read as that.
+
+    A thousand rows of one text of ten megabytes are ten megabytes so, and ten gigabytes otherwise.
+    """
+    found = set()
+    for group in range(metadata.num_row_groups):
+        for index in range(metadata.num_columns):
+            chunk = metadata.row_group(group).column(index)
+            if chunk.path_in_schema in (fields.text, fields.target) and any(
+                "DICTIONARY" in encoding for encoding in chunk.encodings
+            ):
+                found.add(chunk.path_in_schema)
+    return sorted(found)
+
+
+def _read_group(
+    table: Any, group: int, first: int, columns: list[str], fields: config.Columns, encoding: str
+) -> Iterator[Text | Unreadable]:
+    import pyarrow as pa
+
+    batches = table.iter_batches(
+        _batch_rows(table.metadata.row_group(group), columns),
+        row_groups=[group],
+        columns=columns,
+        use_threads=False,
+    )
+    try:
+        for batch in batches:
+            yield from tables.texts(batch, first, fields, encoding)
+            first += batch.num_rows
+    except (pa.ArrowException, ValueError, OSError) as error:
+        if getattr(error, "errno", None):
+            raise
+        yield Unreadable(f"row group {group} is damaged from here on", name=f"row {first}")
+
+
+def _batch_rows(group: Any, columns: list[str]) -> int:
+    """How many rows of a group are decoded at once."""
+    chunks = (group.column(index) for index in range(group.num_columns))
+    read = (
+        chunk.total_uncompressed_size
+        for chunk in chunks
+        if any(f"{chunk.path_in_schema}.".startswith(f"{name}.") for name in columns)
+    )
+    row_bytes = sum(read) // max(group.num_rows, 1) + 1
+    return max(1, min(BATCH_ROWS, BATCH_BYTES // row_bytes))
