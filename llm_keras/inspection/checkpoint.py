@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llm_keras.errors import UserError
-from llm_keras.evaluation.report.markup import number, size
 from llm_keras.inspection.window import Window
+from llm_keras.pages.markup import number, size
 
 if TYPE_CHECKING:
     from llm_keras.training.checkpoint_files import Checkpoint

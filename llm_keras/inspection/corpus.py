@@ -7,16 +7,17 @@ import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from llm_keras import tokenizers
 from llm_keras.data import manifest as manifests
+from llm_keras.data.document import SPLITS, Split
 from llm_keras.data.records import RecordStore
 from llm_keras.errors import UserError
-from llm_keras.evaluation.report.markup import number, size
 from llm_keras.inspection.window import Window, shown
+from llm_keras.pages.markup import number, size
 from llm_keras.run_folder import RunFolder
 from llm_keras.tokenizers import Tokenizer
 
@@ -78,9 +79,9 @@ def is_records(path: Path) -> bool:
 def show_records(path: Path, window: Window) -> Iterator[str]:
     """Rows of a shard: how full, which segments, and their text if the tokenizer is near."""
     split = path.name.partition("-")[0]
-    if split not in ("train", "validation"):
-        raise UserError(f"{path}: expected train-*.tfrecord or validation-*.tfrecord")
-    store = RecordStore(path.parent, "train" if split == "train" else "validation")
+    if split not in SPLITS:
+        raise UserError(f"{path}: expected a name like train-00000-of-00004.tfrecord")
+    store = RecordStore(path.parent, cast("Split", split))
     before = 0
     for shard in store.shards:
         if shard.file == path.name:

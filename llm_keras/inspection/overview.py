@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from llm_keras import run_file
-from llm_keras.evaluation.report.facts import read_json, read_series
-from llm_keras.evaluation.report.markup import number, size
+from llm_keras.files import read_json
 from llm_keras.inspection.window import Window, shown
+from llm_keras.pages.markup import number, size
 from llm_keras.run_folder import RunFolder
 
 
@@ -72,6 +72,8 @@ def _tokenized(folder: RunFolder) -> str:
 
 
 def _trained(folder: RunFolder, total_steps: int) -> str:
+    from llm_keras.evaluation.report.facts import read_series
+
     series = read_series(folder.metrics)
     if not series:
         return ""

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from llm_keras.errors import UserError
-from llm_keras.evaluation.report.markup import size
 from llm_keras.inspection.window import Window, shown
+from llm_keras.pages.markup import size
 
 MODEL = "saved_model.pb"
 #: Written by `llm_keras.export`, beside the warm-up requests.

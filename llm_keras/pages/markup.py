@@ -73,6 +73,21 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, mark: str = "")
     return tag("div", whole, class_="scroll")
 
 
+def long_table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], what: str, *, shown: int = 20
+) -> Html:
+    """A table of which the first rows are open, and the others behind a line that says how many."""
+    first = table(head, rows[:shown])
+    if len(rows) <= shown:
+        return first
+    return join([first, details(f"{len(rows) - shown} more {what}", table(head, rows[shown:]))])
+
+
+def details(summary: str, *children: str) -> Html:
+    """What opens when one asks for it."""
+    return tag("details", tag("summary", summary), *children)
+
+
 def section(title: str, *children: str) -> Html:
     """A part of the page under its heading."""
     return tag("section", tag("h2", title), *children)

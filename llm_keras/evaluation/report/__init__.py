@@ -17,8 +17,8 @@ from llm_keras.evaluation.report import (
     translation,
 )
 from llm_keras.evaluation.report.facts import RunFacts
-from llm_keras.evaluation.report.markup import Html
 from llm_keras.evaluation.report.page import page
+from llm_keras.pages.markup import Html
 from llm_keras.run_folder import RunFolder
 
 __all__ = ["write_report"]

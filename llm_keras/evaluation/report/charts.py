@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from llm_keras.evaluation.report.facts import Series
-from llm_keras.evaluation.report.markup import Html, number, tag
+from llm_keras.pages.markup import Html, number, tag
 
 Floats = npt.NDArray[np.float64]
 

@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from llm_keras.evaluation.report.facts import Facts, RunFacts, documents, read_json
-from llm_keras.evaluation.report.markup import (
+from llm_keras.data.curated import documents
+from llm_keras.evaluation.report.facts import Facts, RunFacts
+from llm_keras.files import read_json
+from llm_keras.pages.markup import (
     Html,
-    excerpt,
     join,
+    long_table,
     missing,
     number,
     section,
@@ -18,6 +20,7 @@ from llm_keras.evaluation.report.markup import (
     table,
     tag,
 )
+from llm_keras.pages.quotes import figure
 
 EXCERPT_CHARACTERS = 320
 KEPT_EXAMPLES = 3
@@ -26,6 +29,7 @@ DROPPED_EXAMPLES = 5
 EXAMPLES_SEEN = 500
 #: Colours for reasons; the last one is shared by all further ones.
 SHADES = 5
+SPLIT_NAMES = {"train": "training", "test": "testing"}
 
 
 def corpus(facts: RunFacts) -> Html:
@@ -36,7 +40,7 @@ def corpus(facts: RunFacts) -> Html:
     sources = facts.curation["sources"]
     reasons: Counter[str] = Counter()
     for counts in sources.values():
-        reasons.update(counts["dropped"])
+        reasons.update({name: count for name, count in counts["dropped"].items() if count})
     dead = sum(counts["dead"] for counts in sources.values())
     kept = sum(counts["kept"] for counts in sources.values())
     return section(
@@ -49,16 +53,15 @@ def corpus(facts: RunFacts) -> Html:
         tag("h3", "Kept, for example"),
         *_kept_examples(facts.folder.documents),
         *_dropped_examples(facts.folder.rejected),
+        tag("p", "More, by rule and source: ", tag("code", "corpus/report.html"), class_="note"),
     )
 
 
 def _splits(curation: Facts, held_out: Sequence[str]) -> Html:
     said = [
-        f"{number(counts['documents'])} documents ({size(counts['bytes'])}) for {name}"
-        for name, counts in (
-            ("training", curation["splits"]["train"]),
-            ("validation", curation["splits"]["validation"]),
-        )
+        f"{number(counts['documents'])} documents ({size(counts['bytes'])}) for"
+        f" {SPLIT_NAMES.get(name, name)}"
+        for name, counts in curation["splits"].items()
     ]
     why = "Which one a document belongs to follows from its id."
     if held_out:
@@ -110,7 +113,8 @@ def _shade(rank: int) -> str:
 
 
 def _sources(sources: Mapping[str, Facts]) -> Html:
-    return table(
+    largest_first = sorted(sources.items(), key=lambda item: -int(item[1]["in"]))
+    return long_table(
         ["source", "in", "kept", "dropped", "unreadable", "bytes in", "bytes kept"],
         [
             (
@@ -122,8 +126,9 @@ def _sources(sources: Mapping[str, Facts]) -> Html:
                 size(counts["bytes_in"]),
                 size(counts["bytes_kept"]),
             )
-            for name, counts in sources.items()
+            for name, counts in largest_first
         ],
+        "sources",
     )
 
 
@@ -135,7 +140,7 @@ def _kept_examples(folder: Path) -> list[Html]:
         if by_source.setdefault(document["source"], document) is not document:
             others.append(document)
     chosen = [*by_source.values(), *others][:KEPT_EXAMPLES]
-    return [_document(document) for document in chosen]
+    return [figure(document, EXCERPT_CHARACTERS) for document in chosen]
 
 
 def _dropped_examples(folder: Path) -> list[Html]:
@@ -147,26 +152,11 @@ def _dropped_examples(folder: Path) -> list[Html]:
         return []
     return [
         tag("h3", "Dropped, for example"),
-        *(_document(document) for document in list(by_reason.values())[:DROPPED_EXAMPLES]),
-    ]
-
-
-def _document(document: Facts) -> Html:
-    """The beginning of a document under what is known about it."""
-    known = [document.get(key) for key in ("source", "subset", "language", "licence", "url")]
-    facts = [str(fact) for fact in known if fact]
-    if reason := document.get("reason"):
-        why = [tag("b", str(reason).replace("_", " ")), str(document.get("detail") or "")]
-        facts = [*filter(None, why), *facts]
-    return tag(
-        "figure",
-        tag("figcaption", join(facts, " · ")),
         *(
-            tag("blockquote", excerpt(document[side], EXCERPT_CHARACTERS), dir="auto")
-            for side in ("text", "target")
-            if document.get(side)
+            figure(document, EXCERPT_CHARACTERS)
+            for document in list(by_reason.values())[:DROPPED_EXAMPLES]
         ),
-    )
+    ]
 
 
 def tokenizer(facts: RunFacts) -> Html:
@@ -189,7 +179,8 @@ def tokenizer(facts: RunFacts) -> Html:
             tag("p", f"{number(tokens)} tokens in {number(rows)} rows of {number(length)}.")
         )
     for document in documents(facts.folder.documents, 1):
-        parts.append(_pieces(path, document["text"]))
+        if not document.get("private"):
+            parts.append(_pieces(path, document["text"]))
     return section("Tokenizer", *parts)
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
-import itertools
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +12,11 @@ import numpy.typing as npt
 
 from llm_keras.config import Run
 from llm_keras.errors import UserError
+from llm_keras.files import read_json
 from llm_keras.run_folder import RunFolder
 
 Facts = dict[str, Any]
 Series = dict[str, npt.NDArray[np.float64]]
-
-
-#: Examples come from the first files only; a large corpus has more than may be open at once.
-MOST_FILES = 16
 
 
 @dataclass(frozen=True)
@@ -63,19 +57,6 @@ class RunFacts:
         )
 
 
-def read_json(path: Path) -> Facts | None:
-    """The object in `path`, or None where there is no such file."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise UserError(f"{path}: not JSON; run the stage again that writes it") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a JSON object; run the stage again that writes it")
-    return content
-
-
 def read_series(path: Path) -> Series:
     """The columns of a file with one JSON object a step, ascending; empty where there is none.
 
@@ -99,16 +80,3 @@ def read_series(path: Path) -> Series:
         name: np.array([float(row[name]) if row.get(name) is not None else np.nan for row in rows])
         for name in names
     }
-
-
-def documents(folder: Path, most: int) -> Iterator[Facts]:
-    """At most `most` documents from the beginning of `folder`'s `.jsonl.gz` files, in turn."""
-    lines = [_lines(path) for path in sorted(folder.glob("*.jsonl.gz"))[:MOST_FILES]]
-    interleaved = (line for row in itertools.zip_longest(*lines) for line in row if line)
-    for line in itertools.islice(interleaved, most):
-        yield json.loads(line)
-
-
-def _lines(path: Path) -> Iterator[str]:
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        yield from file

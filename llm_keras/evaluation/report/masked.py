@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from llm_keras.evaluation.report.facts import Facts, RunFacts
-from llm_keras.evaluation.report.markup import Html, missing, number, section, table, tag
+from llm_keras.pages.markup import Html, missing, number, section, table, tag
 
 
 def masked(facts: RunFacts) -> Html:

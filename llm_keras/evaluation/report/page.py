@@ -1,32 +1,20 @@
-"""The page around the sections: head, style, headline, key figures."""
+"""The page around the sections: headline, key figures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from llm_keras.evaluation.report.facts import RunFacts
-from llm_keras.evaluation.report.markup import Html, join, number, tag
-from llm_keras.evaluation.report.style import STYLE
 from llm_keras.evaluation.report.verdict import verdict
-
-#: The page may show its own styles and nothing else: no script, no request, whatever is in a text.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+from llm_keras.pages.markup import Html, number, tag
+from llm_keras.pages.page import document, tiles
 
 
 def page(facts: RunFacts, sections: Sequence[Html]) -> str:
     """The whole document."""
     name = facts.folder.root.resolve().name
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"{name}: {verdict(facts.evaluation).headline}"),
-        tag("style", Html(STYLE)),
-    )
-    body = tag("body", _header(name, facts), tag("main", *sections))
-    return "<!doctype html>\n" + tag("html", head, body, lang="en")
+    title = f"{name}: {verdict(facts.evaluation).headline}"
+    return document(title, _header(name, facts), tag("main", *sections))
 
 
 def _header(name: str, facts: RunFacts) -> Html:
@@ -36,11 +24,11 @@ def _header(name: str, facts: RunFacts) -> Html:
         tag("p", f"llm-keras · run {name}", class_="run"),
         tag("div", tag("h1", found.headline), tag("p", found.detail), class_=found.level),
         *([tag("p", tag("b", "Purpose. "), facts.run.purpose)] if facts.run.purpose else []),
-        _tiles(facts),
+        tiles(_figures(facts)),
     )
 
 
-def _tiles(facts: RunFacts) -> Html:
+def _figures(facts: RunFacts) -> list[tuple[str, str]]:
     """The figures that one looks for first."""
     found: list[tuple[str, str]] = []
     evaluation = facts.evaluation
@@ -60,5 +48,4 @@ def _tiles(facts: RunFacts) -> Html:
         found.append((number(tokens), "training tokens"))
     if facts.training:
         found.append((number(int(facts.training["step"][-1])), "steps"))
-    tiles = [tag("div", tag("b", figure), tag("span", meaning)) for figure, meaning in found]
-    return tag("div", *tiles, class_="tiles") if tiles else join([])
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llm_keras.evaluation.report.facts import Facts, RunFacts
-from llm_keras.evaluation.report.markup import (
+from llm_keras.pages.markup import (
     Html,
     excerpt,
     missing,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from llm_keras import run_file
 from llm_keras.evaluation.report.facts import RunFacts
-from llm_keras.evaluation.report.markup import Html, section, table, tag
+from llm_keras.pages.markup import Html, section, table, tag
 
 PACKAGES = ("llm-keras", "tensorflow", "keras", "numpy", "apache-beam", "sentencepiece")
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from llm_keras.evaluation.report import charts
 from llm_keras.evaluation.report.facts import RunFacts, Series
-from llm_keras.evaluation.report.markup import Html, missing, number, section, tag
+from llm_keras.pages.markup import Html, missing, number, section, tag
 
 #: Column, title with its unit, whether it is noisy.
 SMALL_CHARTS = (

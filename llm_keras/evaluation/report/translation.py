@@ -6,7 +6,7 @@ from typing import Any
 
 from llm_keras.evaluation.report import charts
 from llm_keras.evaluation.report.facts import Facts, RunFacts
-from llm_keras.evaluation.report.markup import Html, excerpt, missing, number, section, table, tag
+from llm_keras.pages.markup import Html, excerpt, missing, number, section, table, tag
 
 SAMPLE_CHARACTERS = 600
 #: What is said of each translation, and its key in evaluation.json.

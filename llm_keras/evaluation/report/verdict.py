@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from llm_keras.evaluation.report.markup import number
+from llm_keras.pages.markup import number
 
 
 @dataclass(frozen=True)
