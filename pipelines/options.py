@@ -20,6 +20,12 @@ class WorkerDiedError(LLMKerasError):
     """A local worker process ended before its work did."""
 
 
+class OnlyBuiltError(LLMKerasError):
+    """A job was built and, as asked, not submitted: there is nothing to go on with."""
+
+    exit_code = 0
+
+
 @contextmanager
 def run_pipeline(
     workers: int, arguments: Sequence[str], worker_log: Path
@@ -33,6 +39,7 @@ def run_pipeline(
 
     Raises:
         WorkerDiedError: A local worker process was killed, as for lack of memory.
+        OnlyBuiltError: Among the arguments is `--dry_run`.
     """
     with quiet():
         if any(argument.partition("=")[0] == "--runner" for argument in arguments):
@@ -41,6 +48,23 @@ def run_pipeline(
             pipeline = _local(workers, arguments, worker_log)
         yield pipeline
         _run_watched(pipeline)
+        _check_submitted(pipeline)
+
+
+def _check_submitted(pipeline: beam.Pipeline) -> None:
+    from apache_beam.options.pipeline_options import TestOptions
+
+    if pipeline.options.view_as(TestOptions).dry_run:
+        raise OnlyBuiltError(
+            f"--dry_run: a job was built for {type(pipeline.runner).__name__}, and not submitted"
+        )
+
+
+def told(error: LLMKerasError) -> int:
+    """Prints what ended a Beam job, one line; returns the exit code."""
+    prefix = "error: " if error.exit_code else ""
+    print(f"{prefix}{error}", file=sys.stderr)  # noqa: T201
+    return error.exit_code
 
 
 def mistake_in(error: Exception) -> UserError | None:

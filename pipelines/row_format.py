@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from llm_keras import config
 from llm_keras.data import packing, pairs
-from llm_keras.data.document import SPLITS, Document, Split
-from llm_keras.data.packing import Rows
+from llm_keras.data.document import Document, Split
+from llm_keras.data.packing import Parts, Rows
 from llm_keras.data.record_codec import RecordLayout, RowKind
 from llm_keras.errors import UserError
 from llm_keras.tokenizers import Tokenizer
+
+Packing = Literal["stream", "best_fit"]
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,14 @@ class RowFormat:
         sequence_length: T.
         vocabulary_size: Token ids are below it.
         buckets: Lengths that pairs are filled up to; none for other kinds.
+        packing: How documents are laid into rows, where they are not pairs.
     """
 
     kind: RowKind
     sequence_length: int
     vocabulary_size: int
     buckets: tuple[int, ...] = ()
+    packing: Packing = "stream"
 
     @classmethod
     def of(cls, run: config.Run, tokenizer: Tokenizer) -> RowFormat:
@@ -41,21 +47,26 @@ class RowFormat:
         buckets: tuple[int, ...] = ()
         if run.model.kind == "encoder_decoder":
             kind, buckets = "pairs", run.records.buckets or pairs.bucket_lengths(length)
-        return cls(kind, length, tokenizer.vocabulary_size, buckets)
+            if run.records.packing != "stream":
+                raise UserError(
+                    f"records.packing: {run.records.packing} lays texts one after the other, but"
+                    " the pairs of an encoder_decoder have a row each; take it out"
+                )
+        return cls(kind, length, tokenizer.vocabulary_size, buckets, run.records.packing)
 
     def layout(self, bucket: int | None = None) -> RecordLayout:
         """The layout of the records of a bucket; without one, of the longest."""
         return RecordLayout(bucket or self.sequence_length, self.vocabulary_size, self.kind)
 
-    def files(self, shards: int) -> dict[str, RecordLayout]:
-        """Every file, and the layout of its records."""
-        layouts = {bucket: self.layout(bucket) for bucket in self.buckets or (None,)}
-        return {
-            file: layout
-            for split in SPLITS
-            for bucket, layout in layouts.items()
-            for file in shard_files(split, shards, bucket)
-        }
+    def layout_of(self, file: str) -> RecordLayout:
+        """The layout of the records of a file."""
+        found = re.search(r"-b(\d{5})-", file)
+        return self.layout(int(found[1]) if found else None)
+
+    def files(self, split: Split, shards: int) -> list[str]:
+        """Every file of a split."""
+        buckets = self.buckets or (None,)
+        return [file for bucket in buckets for file in shard_files(split, shards, bucket)]
 
 
 def encode(document: Document, tokenizer: Tokenizer, kind: RowKind) -> tuple[list[int], int]:
@@ -78,29 +89,51 @@ def encode(document: Document, tokenizer: Tokenizer, kind: RowKind) -> tuple[lis
     return [*text, eos, bos, *target, eos], len(text) + 1
 
 
-def blocks(ids: Sequence[np.ndarray], given: Sequence[int], layout: RecordLayout) -> Iterator[Rows]:
+def lay(lengths: np.ndarray, given: np.ndarray, rows: RowFormat) -> Parts:
+    """Where the documents of a shard go.
+
+    Args:
+        lengths: Ids of each document; see `encode`.
+        given: Of each document, how many of them come first and are given.
+        rows: Says how.
+    """
+    if rows.kind == "pairs" or not len(lengths):
+        number, zeros = np.arange(len(lengths)), np.zeros(len(lengths), np.int64)
+        return Parts(number, zeros, lengths - given, number, zeros)
+    lay_parts = packing.best_fit_parts if rows.packing == "best_fit" else packing.stream_parts
+    return lay_parts(lengths, rows.sequence_length)
+
+
+def blocks(
+    ids: np.ndarray,
+    lengths: np.ndarray,
+    given: np.ndarray,
+    parts: Parts,
+    layout: RecordLayout,
+) -> Iterator[Rows]:
     """The rows of a shard's documents, block by block, as `layout` takes them.
 
     Args:
-        ids: Of each document; see `encode`.
+        ids: Of all documents, one after the other; see `encode`.
+        lengths: Ids of each document.
         given: Of each document, how many of them come first and are given.
+        parts: Where they go; see `lay`.
         layout: Of the shard's records.
     """
     length = layout.row_tokens - 1
     if layout.kind == "pairs":
-        for start in range(0, len(ids), packing.BLOCK_ROWS):
-            chosen = slice(start, start + packing.BLOCK_ROWS)
-            sides = list(zip(ids[chosen], given[chosen], strict=True))
-            sources = [each[:border] for each, border in sides]
-            yield pairs.fill(sources, [each[border:] for each, border in sides], length)
-    elif layout.kind == "answers":
-        yield from packing.pack(ids, length, given)
+        ends = np.cumsum(lengths, dtype=np.int64)
+        for start in range(0, len(lengths), packing.BLOCK_ROWS):
+            chosen = range(start, min(start + packing.BLOCK_ROWS, len(lengths)))
+            sides = [np.split(ids[ends[n] - lengths[n] : ends[n]], [given[n]]) for n in chosen]
+            yield pairs.fill([each[0] for each in sides], [each[1] for each in sides], length)
     else:
-        yield from packing.pack(ids, length)
+        answered = given if layout.kind == "answers" else None
+        yield from packing.fill(ids, lengths, parts, length, answered)
 
 
 def shard_files(split: Split, shards: int, bucket: int | None = None) -> list[str]:
-    """File names of a split; validation has a quarter of the training's shards, at least one.
+    """File names of a split; others than training have a quarter of its shards, at least one.
 
     >>> shard_files("validation", shards=8)
     ['validation-00000-of-00002.tfrecord', 'validation-00001-of-00002.tfrecord']

@@ -1,7 +1,7 @@
-r"""Stage `tokenize`: curated documents -> rows of constant size, and their manifest.
+r"""Stage `tokenize`: curated documents -> rows of constant size, their manifest and their index.
 
-    document files -> read -> encode -> by shard: sort, pack or fill, write -> manifest.json
-                                    \-> pairs too long for any row, counted
+    document files -> read -> encode -> pieces on disk -> by shard: sort, lay into rows, write
+                                    \-> dropped, counted                  \-> manifest.json
 
 Also a Beam job of its own: `python -m pipelines.tokenize --run RUN.yaml --output DIR --runner=...`.
 Workers need the tokenizer and NumPy, not TensorFlow.
@@ -16,40 +16,34 @@ import fcntl
 import importlib
 import json
 import os
-import shutil
 import sys
-import zlib
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from llm_keras import config, run_file, tokenizers
 from llm_keras.data import manifest as manifests
-from llm_keras.data import pairs
-from llm_keras.data.document import SPLITS, Document, Split, document_files, read_documents
+from llm_keras.data.document import SPLITS, Split, document_files
 from llm_keras.data.manifest import Manifest
 from llm_keras.errors import LLMKerasError, UserError
 from llm_keras.run_folder import RunFolder
-from llm_keras.tokenizers import Tokenizer, sample
-from pipelines import corpus_manifest, row_format
+from llm_keras.tokenizers import sample
+from pipelines import corpus_manifest, document_index, storage
 from pipelines.counts import Counts, merge
-from pipelines.options import mistake_in, run_pipeline
+from pipelines.encode import Encode, Settings
+from pipelines.options import mistake_in, run_pipeline, told
 from pipelines.quiet import beam
-from pipelines.row_format import RowFormat, shard_files
-from pipelines.write_records import Tokenized, WriteRecords, hash_of, shard_of
-
-#: The reason under which pairs are dropped that fit no bucket.
-TOO_LONG = "too_long"
+from pipelines.row_format import RowFormat
+from pipelines.write_records import WriteRecords
 
 
 def tokenize(run: config.Run, folder: RunFolder, beam_arguments: Sequence[str] = ()) -> None:
     """Tokenizes the curated documents of `folder` into rows, complete or not at all.
 
     The same documents, tokenizer and settings give the same bytes, whatever the number of workers
-    and the runner. The local runner groups in memory, so that it holds the ids of all documents at
-    once, two or four bytes each; a corpus that does not fit goes to another runner.
+    and the runner. A worker holds the ids of one shard at a time; between encoding and packing all
+    ids lie on the disk once more.
 
     Args:
         run: The settings.
@@ -60,44 +54,92 @@ def tokenize(run: config.Run, folder: RunFolder, beam_arguments: Sequence[str] =
         UserError: No documents or no tokenizer, a damaged file, a split too small for one row,
             or another process that writes here.
     """
-    tokenizer = tokenizers.load(folder.tokenizer_model)
+    _tokenize_into(run, str(folder.root.absolute()), beam_arguments)
+
+
+def _tokenize_into(run: config.Run, root: str, beam_arguments: Sequence[str]) -> None:
+    model, corpus = _tokenizer_model(root), storage.join(root, "corpus")
+    tokenizer = tokenizers.load(model if not storage.is_remote(model) else storage.read(model))
     rows = RowFormat.of(run, tokenizer)
-    files = [(split, str(file)) for split in SPLITS for file in _find(folder, split)]
-    with _staging(folder.corpus) as staging:
-        counts = _run_pipeline(run, tokenizer, rows, files, staging, beam_arguments)
-        manifest = corpus_manifest.describe(run, tokenizer, rows, counts)
+    files = {split: found for split in SPLITS if (found := _find(corpus, split))}
+    curation = _curation(corpus)
+    with working_folder(corpus) as staging:
+        settings = Settings(
+            tokenizer=model,
+            rows=rows,
+            shards=run.records.shards,
+            seed=run.seed,
+            epochs={name: part["epochs"] for name, part in curation.get("mixture", {}).items()},
+            corpus=corpus,
+            folder=storage.join(staging, "encoded"),
+        )
+        counts = _run_pipeline(run, settings, files, staging, beam_arguments)
+        hash_ = curation.get("settings_hash")
+        manifest = corpus_manifest.describe(run, tokenizer, rows, list(files), counts, hash_)
         corpus_manifest.check(manifest)
-        _publish(staging, folder, manifest)
+        _publish(staging, corpus, manifest)
 
 
-def _find(folder: RunFolder, split: Split) -> list[Path]:
-    files = document_files(folder.documents.absolute(), split)
-    if not files:
-        raise UserError(f"{folder.documents}: no {split} documents; run `llm-keras curate` first")
-    sample.check_complete(files)
+def _tokenizer_model(root: str) -> str:
+    """The tokenizer's file, in any place."""
+    if not storage.is_remote(root):
+        return str(RunFolder(Path(root)).tokenizer_model)
+    imported = storage.join(root, "tokenizer", "tokenizer.json")
+    if storage.exists(imported):
+        return imported
+    return storage.join(root, "tokenizer", "tokenizer.model")
+
+
+def _find(corpus: str, split: Split) -> list[str]:
+    """The document files of a split; only a test split may have none."""
+    documents = storage.join(corpus, "documents")
+    if storage.is_remote(corpus):
+        pattern = storage.join(documents, f"{split}-*-of-*.jsonl.gz")
+        files = sorted(each.path for each in storage.listing(pattern))
+    else:
+        files = [str(path) for path in document_files(Path(documents), split)]
+    if not files and split != "test":
+        raise UserError(f"{documents}: no {split} documents; run `llm-keras curate` first")
+    if files:
+        sample.check_complete([Path(path) for path in files])
     return files
 
 
+def _curation(corpus: str) -> Mapping[str, Any]:
+    """What the curation says of its documents; nothing where they came another way."""
+    path = storage.join(corpus, "curation.json")
+    try:
+        return dict(json.loads(storage.read(path))) if storage.exists(path) else {}
+    except ValueError:
+        raise UserError(f"{path}: damaged; run `llm-keras curate` again") from None
+
+
 @contextlib.contextmanager
-def _staging(corpus: Path) -> Iterator[Path]:
+def working_folder(corpus: str) -> Iterator[str]:
     """A folder to work in, for this process alone; nothing of it stays.
 
-    The system frees the lock however the process ends.
+    The system frees the lock however the process ends. A folder of an object store has no locks:
+    there it is upon whoever starts jobs.
     """
-    staging = corpus.absolute() / ".tokenizing"
+    staging = storage.join(corpus, ".tokenizing")
+    if storage.is_remote(corpus):
+        storage.remove_tree(staging)
+        yield staging
+        storage.remove_tree(staging)
+        return
     handle = os.open(corpus, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir()
+        storage.remove_tree(staging)
+        Path(staging).mkdir()
         yield staging
-        shutil.rmtree(staging)
+        storage.remove_tree(staging)
     except BlockingIOError:
         raise UserError(
-            f"{corpus}: another process is tokenizing here; wait for it, or take another --output"
+            f"{corpus}: another process is at work here; wait for it, or take another --output"
         ) from None
     except Exception as error:
-        shutil.rmtree(staging, ignore_errors=True)
+        storage.remove_tree(staging)
         if (mistake := _mistake(error, corpus)) is not None:
             raise mistake from None
         raise
@@ -105,7 +147,7 @@ def _staging(corpus: Path) -> Iterator[Path]:
         os.close(handle)
 
 
-def _mistake(error: Exception, corpus: Path) -> UserError | None:
+def _mistake(error: Exception, corpus: str) -> UserError | None:
     """What a person can do about an error; None if it is a defect."""
     if (mistake := mistake_in(error)) is not None:
         return mistake
@@ -118,23 +160,26 @@ def _mistake(error: Exception, corpus: Path) -> UserError | None:
 
 def _run_pipeline(
     run: config.Run,
-    tokenizer: Tokenizer,
-    rows: RowFormat,
-    files: Sequence[tuple[Split, str]],
-    staging: Path,
+    settings: Settings,
+    files: Mapping[Split, Sequence[str]],
+    staging: str,
     arguments: Sequence[str],
 ) -> Counts:
-    encode = _Encode(tokenizer.model, rows, run.seed, run.records.shards)
-    counts, log = staging / "counts.json", staging / "workers.log"
-    with run_pipeline(run.records.workers, arguments, log) as pipeline:
+    counts = storage.join(staging, "counts.json")
+    first = [(split, found[0], len(found)) for split, found in files.items()]
+    with (
+        tempfile.TemporaryDirectory(prefix="llm-keras-") as logs,
+        run_pipeline(run.records.workers, arguments, Path(logs) / "workers.log") as pipeline,
+    ):
         encoded = (
             pipeline
-            | "Files" >> beam.Create(list(files))
+            | "Splits" >> beam.Create(first)
+            | "Files" >> beam.FlatMap(_files)
             | "Spread" >> beam.Reshuffle()
-            | "Encode" >> beam.ParDo(encode).with_outputs("dropped", main="tokenized")
+            | "Encode" >> beam.ParDo(Encode(settings)).with_outputs("dropped", main="pieces")
         )
-        written = encoded.tokenized | "WriteRecords" >> WriteRecords(
-            rows.files(run.records.shards), staging
+        written = encoded.pieces | "WriteRecords" >> WriteRecords(
+            list(files), settings.rows, settings.shards, staging
         )
         _ = (
             (written, encoded.dropped)
@@ -143,64 +188,44 @@ def _run_pipeline(
             | "Add" >> beam.CombinePerKey(merge)
             | "WriteCounts" >> beam.MapTuple(lambda _, facts: _write_json(facts, counts))
         )
-    return dict(json.loads(counts.read_text()))
+    return dict(json.loads(storage.read(counts)))
 
 
-def _write_json(content: Counts, path: Path) -> None:
-    path.write_text(json.dumps(content))
+def _files(element: tuple[Split, str, int]) -> Iterator[tuple[Split, str]]:
+    """The files of a split, from the first and their number.
+
+    Of millions of files the names need not travel with the pipeline.
+    """
+    split, first, count = element
+    folder = first.rpartition("/")[0]
+    for number in range(count):
+        yield split, storage.join(folder, f"{split}-{number:05d}-of-{count:05d}.jsonl.gz")
 
 
-class _Encode(beam.DoFn):
-    """Files of documents -> pairs (shard file, Tokenized), and counts of what is `dropped`."""
-
-    def __init__(self, model: bytes, rows: RowFormat, seed: int, shards: int) -> None:
-        self.model, self.rows, self.seed, self.shards = model, rows, seed, shards
-        self.column = rows.layout().dtype["tokens"].base
-
-    def setup(self) -> None:
-        """Reads the tokenizer in the worker: whatever it is made of need not travel."""
-        self.tokenizer = tokenizers.load(self.model)
-
-    def process(self, element: tuple[Split, str]) -> Iterator[Any]:
-        split, path = element
-        try:
-            for document in read_documents(Path(path)):
-                yield self._encode(document, split)
-        except (OSError, EOFError, ValueError, TypeError, zlib.error) as error:
-            raise UserError(
-                f"{path}: damaged ({type(error).__name__}); run `llm-keras curate` again"
-            ) from None
-
-    def _encode(self, document: Document, split: Split) -> Any:
-        ids, given = row_format.encode(document, self.tokenizer, self.rows.kind)
-        bucket = None
-        if self.rows.kind == "pairs":
-            bucket = pairs.bucket_of(given, len(ids) - given, self.rows.buckets)
-            if bucket is None:
-                counts = {"splits": {split: {"dropped": {TOO_LONG: 1}}}}
-                return beam.pvalue.TaggedOutput("dropped", counts)
-        tokenized = Tokenized(
-            place=hash_of("order", str(self.seed), document.id),
-            id=document.id,
-            source=document.source,
-            text_bytes=row_format.text_bytes(document),
-            given=given,
-            ids=np.array(ids, self.column).tobytes(),
-        )
-        file = shard_of(document.id, shard_files(split, self.shards, bucket))
-        return file, tuple(tokenized)
+def _write_json(content: Counts, path: str) -> None:
+    storage.write(path, json.dumps(content).encode())
 
 
-def _publish(staging: Path, folder: RunFolder, manifest: Manifest) -> None:
+def _publish(staging: str, corpus: str, manifest: Manifest) -> None:
     """Puts the new shards in the place of all old ones; with the manifest they are complete."""
-    manifests.write(manifest, staging)  # before anything of the old is lost: the disk may be full
-    folder.manifest.unlink(missing_ok=True)
-    for split in SPLITS:
-        for stale in folder.corpus.glob(f"{split}-*.tfrecord"):
-            stale.unlink()
-    for shard in manifest.shards:
-        (staging / shard.file).replace(folder.corpus / shard.file)
-    (staging / folder.manifest.name).replace(folder.manifest)
+    name = manifests.FILE_NAME
+    content = manifests.encode(manifest)
+    # Before anything of the old is lost: the disk may be full.
+    storage.write(storage.join(staging, name), content)
+    storage.remove(storage.join(corpus, name))
+    for path in _shards_in(corpus):
+        storage.remove(path)
+    for file in [shard.file for shard in manifest.shards]:
+        storage.move(storage.join(staging, file), storage.join(corpus, file))
+    index = document_index.FOLDER
+    storage.move_tree(storage.join(staging, index), storage.join(corpus, index))
+    storage.move(storage.join(staging, name), storage.join(corpus, name))
+
+
+def _shards_in(corpus: str) -> list[str]:
+    if storage.is_remote(corpus):
+        return [each.path for each in storage.listing(storage.join(corpus, "*.tfrecord"))]
+    return [str(path) for path in Path(corpus).glob("*.tfrecord")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -209,15 +234,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m pipelines.tokenize", description="Other arguments are Beam's."
     )
     parser.add_argument("--run", required=True, type=Path, help="the run file")
-    parser.add_argument("--output", required=True, type=Path, help="the run folder")
+    parser.add_argument("--output", required=True, help="the run folder, in any place Beam knows")
     parser.add_argument("--set", action="append", default=[], help="FIELD=VALUE, as llm-keras")
     known, beam_arguments = parser.parse_known_args(arguments)
     try:
         run = run_file.load(known.run, known.set)
-        tokenize(run, RunFolder(known.output), beam_arguments)
+        _tokenize_into(run, storage.absolute(known.output), beam_arguments)
     except LLMKerasError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command's one line
-        return error.exit_code
+        return told(error)
     return 0
 
 

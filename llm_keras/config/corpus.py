@@ -145,7 +145,13 @@ class Records(Config):
         description="encoder_decoder: lengths that pairs are filled up to, rising, the last one"
         " sequence_length; none: 16, then half as much more each time.",
     )
+    packing: Literal["stream", "best_fit"] = Field(
+        "stream",
+        description="stream: documents one after the other, cut where a row ends, no padding;"
+        " best_fit: only what is longer than a row is cut, the rest is fitted in, at the price of"
+        " some padding.",
+    )
     shards: PositiveInt = Field(
-        4, description="Training files, of each bucket; validation has a quarter, >= 1."
+        4, description="Training files, of each bucket; the other splits have a quarter, >= 1."
     )
     workers: PositiveInt = Field(1, description="Local Beam worker processes.")

@@ -12,10 +12,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
 from llm_keras import files
+from llm_keras.data.document import Split
 from llm_keras.data.record_codec import RecordLayout, RowKind
 from llm_keras.errors import UserError
 
 FILE_NAME = "manifest.json"
+#: Split, bucket, number, and the revision.
+FILE_PATTERN = r"^(train|validation|test)-(b\d{5}-)?\d{5}-of-\d{5}(\.r\d+)?\.tfrecord$"
 Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
 
 
@@ -31,13 +34,25 @@ class Entry(BaseModel):
 
 
 class Shard(Entry):
-    """One TFRecord file."""
+    """One TFRecord file.
 
-    file: str = Field(pattern=r"^(train|validation)-(b\d{5}-)?\d{5}-of-\d{5}\.tfrecord$")
-    split: Literal["train", "validation"]
+    Attributes:
+        file: Its name; `.r1`, `.r2`... in it is how often documents were taken out of it.
+        split: Training, validation or test.
+        rows: Records in it.
+        bytes: Its size.
+        sha256: Of its content.
+        padding: Places of its rows that hold no token.
+        index_sha256: Of the file that says which document lies where in it.
+    """
+
+    file: str = Field(pattern=FILE_PATTERN)
+    split: Split
     rows: NonNegativeInt
     bytes: NonNegativeInt
     sha256: str = Sha256
+    padding: NonNegativeInt = 0
+    index_sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", exclude_if=_is_nothing)
 
     @property
     def bucket(self) -> int | None:
@@ -57,7 +72,7 @@ class Bucket(Entry):
 
     length: PositiveInt
     record_bytes: PositiveInt
-    rows: dict[Literal["train", "validation"], NonNegativeInt]
+    rows: dict[Split, NonNegativeInt]
 
 
 class SplitCounts(Entry):
@@ -71,7 +86,8 @@ class SplitCounts(Entry):
         bytes: UTF-8 bytes of the text that the targets stand for.
         bytes_per_token: Bytes that one token of that text stands for, bos and eos not counted.
         source_tokens: Of pairs, the source side with eos.
-        dropped: Of pairs, those in no row, by reason.
+        dropped: Documents in no row, by reason: pairs too long for any, and by the mixture.
+        padding: Fraction of the places in its rows that hold no token.
     """
 
     rows: NonNegativeInt
@@ -82,13 +98,21 @@ class SplitCounts(Entry):
     bytes_per_token: float
     source_tokens: NonNegativeInt = Field(0, exclude_if=_is_nothing)
     dropped: dict[str, PositiveInt] = Field(default={}, exclude_if=_is_nothing)
+    padding: float = 0.0
 
 
-class SourceCounts(Entry):
-    """What one source of the run file gave, over both splits."""
+class PartCounts(Entry):
+    """What one source of the run file gave, or the documents of one licence, over all splits.
+
+    Attributes:
+        documents: A document that is trained on twice counts twice.
+        tokens: bos and eos included; of pairs, of both sides.
+        train_tokens: Those in the training split.
+    """
 
     documents: NonNegativeInt
     tokens: NonNegativeInt
+    train_tokens: NonNegativeInt = 0
 
 
 class Manifest(Entry):
@@ -103,9 +127,12 @@ class Manifest(Entry):
     )
     tokenizer_sha256: str = Sha256
     settings_hash: str = Sha256
-    splits: dict[Literal["train", "validation"], SplitCounts]
+    curation_hash: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", exclude_if=_is_nothing)
+    packing: Literal["stream", "best_fit"] = "stream"
+    splits: dict[Split, SplitCounts]
     shards: tuple[Shard, ...]
-    sources: dict[str, SourceCounts]
+    sources: dict[str, PartCounts]
+    licences: dict[str, PartCounts] = Field({}, exclude_if=_is_nothing)
     buckets: tuple[Bucket, ...] = Field((), exclude_if=_is_nothing)
 
     @property
@@ -128,6 +155,26 @@ class Manifest(Entry):
     def fingerprint(self) -> str:
         """SHA-256 over the shards' hashes: equal for equal data, wherever it lies."""
         return settings_hash({shard.file: shard.sha256 for shard in self.shards})
+
+
+def unrevised(file: str) -> str:
+    """The name that a shard had before documents were taken out of it.
+
+    >>> unrevised("train-00000-of-00004.r2.tfrecord")
+    'train-00000-of-00004.tfrecord'
+    """
+    return re.sub(r"\.r\d+\.tfrecord$", ".tfrecord", file)
+
+
+def revised(file: str) -> str:
+    """The name that a shard gets when documents are taken out of it.
+
+    >>> revised("train-00000-of-00004.tfrecord"), revised("train-00000-of-00004.r9.tfrecord")
+    ('train-00000-of-00004.r1.tfrecord', 'train-00000-of-00004.r10.tfrecord')
+    """
+    found = re.search(r"\.r(\d+)\.tfrecord$", file)
+    number = int(found[1]) + 1 if found else 1
+    return f"{unrevised(file).removesuffix('.tfrecord')}.r{number}.tfrecord"
 
 
 def settings_hash(settings: Mapping[str, Any]) -> str:
@@ -156,9 +203,14 @@ def read(corpus: Path) -> Manifest:
     return manifest
 
 
+def encode(manifest: Manifest) -> bytes:
+    """The content of the file."""
+    return manifest.model_dump_json(indent=1).encode() + b"\n"
+
+
 def write(manifest: Manifest, corpus: Path) -> None:
     """Writes the manifest, whole or not at all: with it the corpus is complete."""
-    files.write_whole(corpus / FILE_NAME, manifest.model_dump_json(indent=1) + "\n")
+    files.write_whole(corpus / FILE_NAME, encode(manifest))
 
 
 def _check(manifest: Manifest, path: Path) -> None:

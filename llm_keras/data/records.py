@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from llm_keras import files
 from llm_keras.data import manifest as manifests
 from llm_keras.data import packing, pairs
+from llm_keras.data.document import Split
 from llm_keras.data.manifest import Shard
 from llm_keras.data.record_codec import RecordLayout
 from llm_keras.errors import UserError
@@ -48,7 +49,7 @@ class RecordStore:
 
     Args:
         corpus: Folder of the manifest and the shards.
-        split: `train` or `validation`.
+        split: `train`, `validation` or `test`.
         tokenizer_sha256: The tokenizer that ids must come from; None does not check.
         verify: Also reads every file and compares its SHA-256.
 
@@ -65,7 +66,7 @@ class RecordStore:
     def __init__(
         self,
         corpus: Path,
-        split: Literal["train", "validation"],
+        split: Split,
         tokenizer_sha256: str | None = None,
         *,
         verify: bool = False,
@@ -145,7 +146,8 @@ class RecordStore:
     def documents(self) -> Iterator[np.ndarray]:
         """The documents of the split, rebuilt from the rows: int32 ids with bos and eos.
 
-        Of pairs they are the target side.
+        Of pairs they are the target side. Packed by best fit, those longer than a row come in
+        pieces that overlap by a token.
         """
         for first, end in zip(self._starts, self._ends, strict=True):
             blocks = (
@@ -156,6 +158,8 @@ class RecordStore:
                 for block in blocks:
                     for tokens, segments in zip(block["tokens"], block["segments"], strict=True):
                         yield tokens[segments > 0]
+            elif self.manifest.packing == "best_fit":
+                yield from packing.segments_of(blocks)
             else:
                 yield from packing.unpack(blocks)
 
@@ -215,9 +219,10 @@ class RecordStore:
                 ) from None
             if found != shard.bytes:
                 raise UserError(_wrong_size(path, shard, found))
-        known = {shard.file for shard in self.shards}
+        # Another revision of a shard that is known was left by a takedown that did not end.
+        known = {manifests.unrevised(shard.file) for shard in self.shards}
         for path in sorted(self.corpus.glob(f"{self.split}-*.tfrecord")):
-            if path.name not in known:
+            if manifests.unrevised(path.name) not in known:
                 raise UserError(
                     f"{path}: not in {manifests.FILE_NAME}, which lists {len(known)} {self.split}"
                     " shards; remove it or run `llm-keras tokenize` again"

@@ -7,13 +7,13 @@ import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from llm_keras import tokenizers
 from llm_keras.data import manifest as manifests
-from llm_keras.data.document import SPLITS, Split
+from llm_keras.data.document import SPLITS
 from llm_keras.data.records import RecordStore
 from llm_keras.errors import UserError
 from llm_keras.inspection.window import Window, shown
@@ -81,7 +81,7 @@ def show_records(path: Path, window: Window) -> Iterator[str]:
     split = path.name.partition("-")[0]
     if split not in SPLITS:
         raise UserError(f"{path}: expected a name like train-00000-of-00004.tfrecord")
-    store = RecordStore(path.parent, cast("Split", split))
+    store = RecordStore(path.parent, split)
     before = 0
     for shard in store.shards:
         if shard.file == path.name:

@@ -193,6 +193,18 @@ def load_network(
     return checkpoint.step
 
 
+def corpus_of(folder: RunFolder, step: int) -> str | None:
+    """The fingerprint of the corpus that a checkpoint was trained on; None of imported weights.
+
+    Args:
+        folder: The run's folder.
+        step: Of the checkpoint, which is whole.
+    """
+    path = checkpoint_files.folder_of(folder.checkpoints, step)
+    corpus = checkpoint_files.read_manifest(path).get("data", {}).get("corpus")
+    return None if corpus is None else str(corpus)
+
+
 def _state(trainer: Trainer) -> dict[str, Named]:
     """All that a step may change, and what it needs."""
     own, added = lora.split(trainer.network.variables)

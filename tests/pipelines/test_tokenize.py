@@ -1,6 +1,7 @@
 """The tokenize stage: the documents of a corpus, packed; the same bytes on any workers."""
 
 import gzip
+import itertools
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ from llm_keras.data.records import RecordStore
 from llm_keras.errors import UserError
 from llm_keras.run_folder import RunFolder
 from llm_keras.tokenizers import SentencePieceTokenizer, train_tokenizer
+from pipelines import document_index, spill
 from pipelines import tokenize as stage
 from pipelines.tokenize import tokenize
 
@@ -210,9 +212,9 @@ def test_more_shards_than_documents_make_empty_ones(ready, make_settings):
 
 def test_nothing_but_shards_and_manifest_is_left(finished, curated, hashes):
     new = hashes(finished).keys() - hashes(curated).keys()
-    assert new == {"manifest.json"} | {
-        shard.file for shard in manifests.read(finished.corpus).shards
-    }
+    shards = [shard.file for shard in manifests.read(finished.corpus).shards]
+    indexes = {document_index.file_name(shard) for shard in shards}
+    assert new == {"manifest.json", *shards} | indexes
 
 
 def test_a_kill_before_the_manifest_leaves_no_corpus_and_the_next_run_is_whole(
@@ -228,7 +230,7 @@ def test_a_kill_before_the_manifest_leaves_no_corpus_and_the_next_run_is_whole(
         "from pipelines.tokenize import tokenize\n"
         "replace = Path.replace\n"
         "def kill(path, target):\n"
-        "    if target.name == 'manifest.json' and target.parent.name == 'corpus':\n"
+        "    if Path(target).parts[-2:] == ('corpus', 'manifest.json'):\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return replace(path, target)\n"
         "Path.replace = kill\n"
@@ -257,7 +259,7 @@ def test_a_full_disk_is_one_line_and_the_earlier_corpus_stays(
     def full(_descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pipelines.write_records.os.fsync", full)
+    monkeypatch.setattr("pipelines.storage.os.fsync", full)
     assert mistake(make_settings(shards=2), ready).startswith(f"{ready.corpus}: no space left")
     assert hashes(ready) == before
 
@@ -270,8 +272,8 @@ def test_a_corpus_folder_that_cannot_be_written_is_one_line(ready, make_settings
 
 def test_a_second_writer_is_refused(ready, make_settings, hashes):
     before = hashes(ready)
-    with stage._staging(ready.corpus):
-        assert "another process is tokenizing here" in mistake(make_settings(), ready)
+    with stage.working_folder(str(ready.corpus)):
+        assert "another process is at work here" in mistake(make_settings(), ready)
     assert hashes(ready) == before
     tokenize(make_settings(), ready)
 
@@ -326,3 +328,142 @@ def test_launched_alone_a_mistake_is_one_line_and_code_2(make_settings, tmp_path
     assert said.startswith("error: ")
     assert "run `llm-keras tokenizer` first" in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_pieces_of_any_size_give_the_same_bytes(
+    ready, finished, make_settings, hashes, monkeypatch, workers
+):
+    """What is flushed when does not show: here every document on its own."""
+    monkeypatch.setattr(spill, "BUFFER_BYTES", 1)
+    tokenize(make_settings(workers=workers), ready)
+    assert hashes(ready) == hashes(finished)
+
+
+def test_the_manifest_says_how_much_is_padding(finished, ready, make_settings):
+    tokenize(make_settings(packing="best_fit", sequence_length=256), ready)
+    for folder in (finished, ready):
+        manifest = manifests.read(folder.corpus)
+        for split in ("train", "validation"):
+            store = RecordStore(folder.corpus, split)
+            segments = store.rows(np.arange(store.num_rows))["segments"]
+            padding = manifest.splits[split].padding
+            assert padding == pytest.approx((segments == 0).mean(), abs=1e-6)
+            assert sum(s.padding for s in store.shards) == (segments == 0).sum()
+    assert 0 < manifest.splits["train"].padding < 0.5
+
+
+def test_best_fit_predicts_the_same_targets(finished, ready, make_settings):
+    """Those of the stream, of every document, and what fits a row is whole."""
+    tokenize(make_settings(packing="best_fit"), ready)
+    one, two = (manifests.read(folder.corpus) for folder in (finished, ready))
+    assert two.packing == "best_fit"
+    for split in ("train", "validation"):
+        assert one.splits[split].targets == two.splits[split].targets
+        pairs = []
+        for folder in (finished, ready):
+            store = RecordStore(folder.corpus, split, verify=True)
+            rows = store.rows(np.arange(store.num_rows))
+            same = (rows["segments"][:, 1:] == rows["segments"][:, :-1]) & (
+                rows["segments"][:, 1:] > 0
+            )
+            both = np.stack([rows["tokens"][:, :-1][same], rows["tokens"][:, 1:][same]], axis=1)
+            pairs.append(sorted(map(tuple, both.tolist())))
+        assert pairs[0] == pairs[1]
+        whole = [ids.tolist() for ids in RecordStore(finished.corpus, split).documents()]
+        pieces = [ids.tolist() for ids in RecordStore(ready.corpus, split).documents()]
+        assert all(ids in pieces for ids in whole if len(ids) <= 17)
+
+
+class TestMixture:
+    @pytest.fixture
+    def mixed(self, ready, make_settings):
+        """Tokenizes with so many epochs of sources a and b; gives the manifest."""
+
+        def run(a, b, seed=0):
+            mixture = {"a": {"epochs": a}, "b": {"epochs": b}}
+            ready.curation.write_text(json.dumps({"mixture": mixture}))
+            settings = make_settings(sequence_length=512).model_copy(update={"seed": seed})
+            tokenize(settings, ready)
+            return manifests.read(ready.corpus)
+
+        return run
+
+    def copies(self, folder):
+        """Id -> how often it is in the training rows."""
+        found = {}
+        for path in sorted((folder.corpus / "index").glob("train-*")):
+            for row in document_index.decode(path.read_bytes()).to_pylist():
+                found.setdefault(row["id"], set()).add(row["copy"])
+        return {name: len(copies) for name, copies in found.items()}
+
+    def test_documents_are_there_as_often_as_asked(self, mixed, ready, documents):
+        manifest = mixed(2.5, 0.5)
+        copies = self.copies(ready)
+        of_a = [copies.get(each.id, 0) for each in documents[6:] if each.source == "a"]
+        of_b = [copies.get(each.id, 0) for each in documents[6:] if each.source == "b"]
+        assert set(of_a) == {2, 3}
+        assert set(of_b) == {0, 1}
+        assert abs(sum(of_a) / len(of_a) - 2.5) < 0.3
+        counts = manifest.splits["train"]
+        assert counts.documents == sum(of_a) + sum(of_b)
+        assert counts.dropped == {"mixture": of_b.count(0)}
+        store = RecordStore(ready.corpus, "train")
+        tokens = sorted(tuple(ids.tolist()) for ids in store.documents())
+        assert len(tokens) == counts.documents
+        assert counts.tokens == sum(map(len, tokens))
+
+    def test_copies_are_not_neighbours(self, mixed, ready):
+        mixed(8.0, 8.0)
+        store = RecordStore(ready.corpus, "train")
+        found = [tuple(ids.tolist()) for ids in store.documents()]
+        neighbours = sum(a == b for a, b in itertools.pairwise(found))
+        assert len(found) == 58 * 8
+        assert (
+            neighbours < len(found) * 0.2
+        )  # of a shard's seven documents every seventh, by chance
+
+    def test_held_out_documents_are_there_once(self, mixed, ready, finished):
+        manifest = mixed(3.0, 0.1)
+        assert manifest.splits["validation"].documents == 6
+        assert not manifest.splits["validation"].dropped
+
+    def test_more_epochs_only_add(self, mixed, ready):
+        before = {}
+        for epochs in (0.3, 0.9, 1.0, 1.7, 2.0):
+            mixed(epochs, 1.0)
+            now = self.copies(ready)
+            assert all(now[name] >= count for name, count in before.items())
+            before = now
+
+    def test_once_each_changes_nothing(self, ready, finished, make_settings, hashes):
+        ready.curation.write_text(json.dumps({"mixture": {"a": {"epochs": 1.0}}}))
+        tokenize(make_settings(), ready)
+        assert shards(hashes, ready) | {"curation.json": ""} == shards(hashes, finished) | {
+            "curation.json": ""
+        }
+
+    def test_a_damaged_curation_is_named(self, ready, make_settings):
+        ready.curation.write_text("{")
+        assert "curation.json: damaged; run `llm-keras curate`" in mistake(make_settings(), ready)
+
+
+def test_a_test_split_is_written_where_there_is_one(ready, finished, make_settings, hashes):
+    source = ready.documents / "validation-00000-of-00003.jsonl.gz"
+    for number in range(2):
+        shutil.copy(source, ready.documents / f"test-{number:05d}-of-00002.jsonl.gz")
+    tokenize(make_settings(), ready)
+    manifest = manifests.read(ready.corpus)
+    assert list(manifest.splits) == ["train", "validation", "test"]
+    store = RecordStore(ready.corpus, "test", verify=True)
+    assert store.num_rows == manifest.splits["test"].rows
+    assert len(store.shards) == 2
+    before = {name: value for name, value in hashes(finished).items() if "train-" in name}
+    assert before.items() <= hashes(ready).items()
+
+
+def test_an_empty_test_split_is_no_mistake(ready, make_settings):
+    with (ready.documents / "test-00000-of-00001.jsonl.gz").open("wb") as file:
+        write_json_lines(file, [])
+    tokenize(make_settings(), ready)
+    assert manifests.read(ready.corpus).splits["test"].rows == 0

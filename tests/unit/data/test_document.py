@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_keras import config
 from llm_keras.data import document
 from llm_keras.data.document import Document, unify_newlines
 
@@ -40,6 +41,40 @@ def test_a_larger_fraction_only_moves_documents_out_of_training():
     for i in range(1_000):
         if document.split(f"s:{i}", 3, 0.1) == "validation":
             assert document.split(f"s:{i}", 3, 0.2) == "validation"
+
+
+def test_a_test_split_takes_from_training_alone():
+    for i in range(2_000):
+        before = document.split(f"s:{i}", 3, 0.2)
+        assert document.split(f"s:{i}", 3, 0.2, 0.0) == before
+        small = document.split(f"s:{i}", 3, 0.2, 0.1)
+        large = document.split(f"s:{i}", 3, 0.2, 0.3)
+        assert small == before or (before, small) == ("train", "test")
+        assert large == small or (small, large) == ("train", "test")
+
+
+def test_a_test_split_holds_out_the_fraction_asked_for():
+    held_out = sum(document.split(f"s:{i}", 0, 0.05, 0.1) == "test" for i in range(20_000))
+    assert abs(held_out - 2_000) < 5 * (20_000 * 0.1 * 0.9) ** 0.5  # five standard deviations
+
+
+@pytest.mark.parametrize(
+    ("subset", "test_fraction", "allowed"),
+    [
+        ("Ruth", 0.5, {"validation"}),
+        ("Joel", 0.5, {"train", "test"}),
+        ("Joel", 0.0, {"train"}),
+        (None, 0.0, {"train"}),
+    ],
+)
+def test_of_subsets_held_out_whole_nothing_is_tested(subset, test_fraction, allowed):
+    corpus = config.Corpus(validation_subsets=("Ruth",), test_fraction=test_fraction)
+    found = {
+        document.split_of(Document(id=f"s:{i}", text="", source="s", subset=subset), corpus, seed=0)
+        for i in range(100)
+    }
+    assert found == allowed
+    assert document.splits_of(corpus) == document.SPLITS[: 3 if test_fraction else 2]
 
 
 def test_another_seed_holds_out_other_documents():

@@ -87,3 +87,101 @@ def test_a_long_document_starts_again_at_position_0_in_each_row():
     assert packed["positions"].tolist() == [[0, 1, 2, 3, 4], [0, 1, 2, 3, 4], [0, 1, 0, 0, 0]]
     assert packed["segments"].tolist() == [[1] * 5, [1] * 5, [1, 1, 0, 0, 0]]
     assert packed["tokens"][:, 0].tolist() == [2, 6, 10]  # each the last of the row before
+
+
+class TestBestFit:
+    """Against the definition: capacities, counts of rows, and every target exactly once."""
+
+    def rows(self, documents, length, given=None):
+        lengths = np.array([len(ids) for ids in documents])
+        parts = packing.best_fit_parts(lengths, length)
+        blocks = list(packing.fill(np.concatenate(documents), lengths, parts, length, given))
+        return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+    @given(document_lists.filter(bool), lengths)
+    def test_every_target_is_predicted_exactly_once(self, documents, length):
+        """All tokens of a document but its first, also where it was cut."""
+        rows = self.rows(documents, length)
+        tokens, segments = rows["tokens"], rows["segments"]
+        same = (segments[:, 1:] == segments[:, :-1]) & (segments[:, 1:] > 0)
+        found = np.stack([tokens[:, :-1][same], tokens[:, 1:][same]], axis=1)
+        expected = [pair for ids in documents for pair in itertools.pairwise(ids.tolist())]
+        assert sorted(map(tuple, found.tolist())) == sorted(expected)
+
+    @given(document_lists.filter(bool), lengths)
+    def test_what_fits_a_row_is_not_cut(self, documents, length):
+        found = [ids.tolist() for ids in packing.segments_of([self.rows(documents, length)])]
+        for ids in documents:
+            if len(ids) <= length + 1:
+                assert ids.tolist() in found
+            else:
+                pieces = range(0, len(ids) - 1, length)
+                assert all(ids[at : at + length + 1].tolist() in found for at in pieces)
+
+    @given(document_lists.filter(bool), lengths)
+    def test_segments_count_up_and_positions_start_again(self, documents, length):
+        rows = self.rows(documents, length)
+        for tokens, segments, positions in zip(*rows.values(), strict=True):
+            used = int(np.count_nonzero(segments))
+            assert not tokens[used:].any()
+            assert not positions[used:].any()
+            sizes = [len(list(group)) for _, group in itertools.groupby(segments[:used].tolist())]
+            assert sorted(set(segments[:used].tolist())) == list(range(1, len(sizes) + 1))
+            assert positions[:used].tolist() == [n for size in sizes for n in range(size)]
+
+    @given(st.lists(st.integers(2, 20), min_size=1, max_size=40))
+    def test_it_is_best_fit_decreasing(self, sizes):
+        """Against the definition, looking at every bin."""
+        bins: list[list[int]] = []
+        for item in sorted(range(len(sizes)), key=lambda each: -sizes[each]):
+            room = {n: 20 - sum(sizes[each] for each in held) for n, held in enumerate(bins)}
+            fitting = [n for n in room if room[n] >= sizes[item]]
+            if fitting:
+                bins[min(fitting, key=lambda n: room[n])].append(item)
+            else:
+                bins.append([item])
+        found = packing.best_fit(sizes, 20)
+        assert sorted(each for held in found for each in held) == list(range(len(sizes)))
+        assert len(found) == len(bins)
+        filled = sorted(sum(sizes[each] for each in held) for held in found)
+        assert filled == sorted(sum(sizes[each] for each in held) for held in bins)
+
+    def test_the_rows_of_a_small_case(self):
+        documents = [np.arange(10, 13), np.arange(20, 24), np.arange(30, 32), np.arange(40, 47)]
+        rows = self.rows(documents, 4, given=[1, 3, 1, 1])
+        assert rows["tokens"].tolist() == [
+            [10, 11, 12, 0, 0],
+            [20, 21, 22, 23, 0],
+            [30, 31, 44, 45, 46],
+            [40, 41, 42, 43, 44],
+        ]
+        assert rows["segments"].tolist() == [
+            [1, 1, 1, 0, 0],
+            [1, 1, 1, 1, 0],
+            [1, 1, 2, 2, 2],
+            [1, 1, 1, 1, 1],
+        ]
+        assert rows["answers"].tolist() == [
+            [0, 1, 1, 0, 0],
+            [0, 0, 0, 1, 0],
+            [0, 1, 1, 1, 1],
+            [0, 1, 1, 1, 1],
+        ]
+
+    def test_a_hundred_thousand_documents_leave_little_room(self):
+        """The published finding: next to no padding, where lengths are many."""
+        lengths = np.random.default_rng(0).lognormal(5.5, 1.0, 100_000).astype(int) + 2
+        parts = packing.best_fit_parts(lengths, 2048)
+        places = (int(parts.row.max()) + 1) * 2049
+        assert 1 - parts.tokens.sum() / places < 0.001
+
+
+@given(document_lists.filter(bool), lengths)
+def test_parts_of_a_stream_say_where_every_token_lies(documents, length):
+    rows = pack(documents, length)
+    parts = packing.stream_parts(np.array([len(ids) for ids in documents]), length)
+    rebuilt = [np.zeros(len(ids), int) for ids in documents]
+    for document, start, tokens, row, first in zip(*parts, strict=True):
+        rebuilt[document][start : start + tokens] = rows["tokens"][row, first : first + tokens]
+    assert [ids.tolist() for ids in rebuilt] == [ids.tolist() for ids in documents]
+    assert int(parts.tokens.sum()) == int(np.count_nonzero(rows["segments"]))
