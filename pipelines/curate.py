@@ -175,18 +175,22 @@ def _staging(corpus: str) -> Iterator[str]:
             try:
                 yield staging
             except Exception as error:
-                if f"[Errno {errno.ENOSPC}]" in str(error):
+                mistake = _mistake(error, corpus)
+                if mistake is not None or isinstance(error, outcome.CountError):
                     storage.remove_tree(staging)
-                    raise UserError(f"no space left in {corpus}; free some and run again") from None
-                if (mistake := mistake_in(error)) is not None:
-                    storage.remove_tree(staging)
-                    raise mistake from None
-                raise
+                raise mistake or error from None
             storage.remove_tree(staging)
     finally:
         with contextlib.suppress(OSError):
             for place in made:
                 place.rmdir()  # empty only after a failure
+
+
+def _mistake(error: Exception, corpus: str) -> UserError | None:
+    """What a person can do about an error; None if it is a defect."""
+    if f"[Errno {errno.ENOSPC}]" in str(error):
+        return UserError(f"no space left in {corpus}; free some and run again")
+    return mistake_in(error)
 
 
 def _make(corpus: str) -> list[Path]:

@@ -4,7 +4,7 @@ import pytest
 
 from llm_keras.errors import UserError
 from llm_keras.run_folder import RunFolder
-from pipelines import outcome
+from pipelines import outcome, parts
 from pipelines.curate import curate
 
 
@@ -89,7 +89,7 @@ def test_everything_dropped(make_run, refused, tmp_path):
     for number in range(3):
         (tmp_path / f"{number}.txt").write_text(f"short {number // 2}")
     message = refused(make_run(tmp_path))
-    assert "every document was dropped (duplicate 1, too_few_words 2)" in message
+    assert "every document was dropped (too_few_words 3)" in message
     assert "loosen corpus.language, corpus.length or corpus.repetition" in message
 
 
@@ -104,12 +104,13 @@ def test_a_full_disk(make_run, refused, letters, monkeypatch):
     def full(file, rows):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pipelines.write.write_json_lines", full)
+    monkeypatch.setattr("pipelines.segments.write_json_lines", full)
     assert refused(make_run(letters)).startswith("no space left in ")
 
 
 def test_a_pipeline_that_loses_documents(make_run, refused, letters, monkeypatch):
-    """One document of each of the four shards gets lost on purpose."""
-    monkeypatch.setattr("pipelines.write.drop_duplicates", lambda judged: list(judged)[1:])
+    """The last document of the one part gets lost on purpose."""
+    documents = parts.documents
+    monkeypatch.setattr(parts, "documents", lambda path: list(documents(path))[:-1])
     message = refused(make_run(letters), outcome.CountError)
-    assert "corpus source s: 24 in, but 20 kept + 0 dropped + 0 dead" in message
+    assert "corpus source s: 24 in, but 23 kept + 0 dropped + 0 dead" in message

@@ -47,7 +47,7 @@ def expected(run, hashes, tmp_path_factory):
     folder = RunFolder(tmp_path_factory.mktemp("one"))
     curate(run, folder)
     found = hashes(folder)
-    assert len(found) == 4 * 4 + 1
+    assert len(found) == 4 * 4 + 2
     return found
 
 
@@ -104,8 +104,8 @@ def test_other_shards_hold_the_same_documents_and_no_stale_ones(
     found = []
     for shards in (5, 2):
         curate(make_run(corpus, kind="jsonl", maximum_dead_fraction=0.5, shards=shards), folder)
-        assert set(hashes(folder)) == {*curation(folder)["files"], "curation.json"}
-        assert len(hashes(folder)) == 4 * shards + 1
+        assert set(hashes(folder)) == {*curation(folder)["files"], "curation.json", "inputs.json"}
+        assert len(hashes(folder)) == 4 * shards + 2
         found.append(sorted(rows(folder.documents), key=lambda each: each["id"]))
     assert found[0] == found[1]
 
