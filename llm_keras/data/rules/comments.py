@@ -35,9 +35,16 @@ _STRINGS = {
     "doubled": r"'[^']*+'?",  # a quote within it is written twice
     "character": r"'(?:\\[^\n]{1,10}?|[^\\'\n])'",
     "backtick": r"`(?:[^`\\]|\\.)*+`?",
-    "python": r"(?P<python>(?<!\w)[rRbBuUfF]{0,2}(?P<quotes>\"{3}|'{3})"
-    r"(?:[^\\]|\\.)*?(?:(?P=quotes)|\Z))",
+    "python": r"(?P<python>(?P<quotes>\"{3}|'{3})(?:[^\\]|\\.)*?(?:(?P=quotes)|\Z))",
 }
+#: What the kinds begin with.
+_QUOTES = {
+    **dict.fromkeys(("double", "double_lines"), '"'),
+    **dict.fromkeys(("single", "single_lines", "doubled", "character"), "'"),
+    "backtick": "`",
+    "python": "\"'",
+}
+_LOOK_BEHIND = re.compile(r"^\(\?<!.*?\)")
 _C_BLOCK = (("/*", "*/"),)
 _HASH = (r"(?<!\S)#",)
 
@@ -89,6 +96,7 @@ SYNTAXES: dict[str, Syntax] = {
     "Zig": Syntax(("//",), (), ("double", "character")),
 }
 
+_PREFIX = re.compile(r"\b[rRbBuUfF]{1,2}\Z")
 #: A docstring is a statement of its own: nothing goes on before it.
 _GOES_ON = frozenset("([{,=+%\\")
 
@@ -109,9 +117,13 @@ def comment_characters(text: str, language: str | None) -> int | None:
     if language not in SYNTAXES:
         return None
     lexer, nested = _lexer(language), SYNTAXES[language].nested
+    beginnings = _beginnings(language)
     count = position = 0
-    while found := lexer.search(text, position):
-        position = found.end()
+    while beginning := beginnings.search(text, position):
+        found = lexer.match(text, beginning.start())
+        position = found.end() if found else beginning.end()
+        if not found:
+            continue
         groups = found.groupdict()
         if groups["line"] is not None:
             count += position - found.start()
@@ -124,8 +136,18 @@ def comment_characters(text: str, language: str | None) -> int | None:
 
 
 @functools.cache
+def _beginnings(language: str) -> re.Pattern[str]:
+    """Finds characters that a comment or a string may begin with, much faster than the lexer."""
+    syntax = SYNTAXES[language]
+    first = {_LOOK_BEHIND.sub("", begin)[0] for begin in syntax.line}
+    first |= {begin[0] for begin, _ in syntax.block}
+    first |= set("".join(_QUOTES[kind] for kind in syntax.strings))
+    return re.compile("[" + "".join(map(re.escape, sorted(first))) + "]")
+
+
+@functools.cache
 def _lexer(language: str) -> re.Pattern[str]:
-    """Finds the next comment or string; a block comment that nests only up to its beginning."""
+    """Matches a comment or a string; of a block comment that nests its beginning."""
     syntax = SYNTAXES[language]
     never = r"(?!)"
     ends = [
@@ -160,7 +182,7 @@ def _end_of_nested(text: str, found: re.Match[str], language: str) -> int:
 
 def _is_docstring(text: str, start: int) -> bool:
     """Whether a string begins its line, and no expression goes on there."""
-    before = text[max(0, start - 400) : start]
+    before = _PREFIX.sub("", text[max(0, start - 400) : start])
     plain = before.rstrip()
     begins_line = not plain or "\n" in before[len(plain) :]
     return begins_line and (not plain or plain[-1] not in _GOES_ON)
