@@ -89,5 +89,8 @@ def decode(content: bytes) -> Any:
 def parts_of(table: Any) -> Parts:
     """Where the tokens lie, as `build` was given it."""
     columns = {name: table.column(name).to_numpy().astype(np.int64) for name in SCHEMA.names[8:]}
-    document = np.cumsum(columns["start"] == 0) - 1  # of each document the first part
+    begins = columns["start"] == 0
+    # A document whose first token two rows share begins in both; none has a single token.
+    begins[1:] &= ~(begins[:-1] & (columns["tokens"][:-1] == 1))
+    document = np.cumsum(begins) - 1
     return Parts(document, *(columns[name] for name in ("start", "tokens", "row", "first_token")))

@@ -112,7 +112,7 @@ def _documents(
     before = sum(each.rows for each in store.shards[: places.index(shard.file)])
     rows = store.rows(before + np.arange(shard.rows))
     parts = document_index.parts_of(index)
-    first = np.flatnonzero(parts.start == 0)
+    first = np.flatnonzero(np.diff(parts.document, prepend=-1))
     documents = pa.table(
         {
             field.name: index.column(field.name).cast(field.type)

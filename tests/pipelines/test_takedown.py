@@ -55,9 +55,14 @@ def settings(kind="stream", seed=0):
 
 def write(folder, documents):
     """Curated documents, four of them for validation, and two rejected ones."""
-    for split, part in (("train", documents[4:-2]), ("validation", documents[:4])):
-        write_rows(folder.documents / f"{split}-00000-of-00001.jsonl.gz", part)
-    write_rows(folder.rejected / "rejected-00000-of-00001.jsonl.gz", documents[-2:])
+    number = {each.id: int(each.id[2:], 16) for each in documents}
+    for name, first, last in (
+        ("documents/validation", 0, 4),
+        ("documents/train", 4, 48),
+        ("rejected/rejected", 48, 50),
+    ):
+        part = [each for each in documents if first <= number[each.id] < last]
+        write_rows(folder.corpus / f"{name}-00000-of-00001.jsonl.gz", part)
     mixture = {name: {"epochs": epochs} for name, epochs in EPOCHS.items()}
     folder.curation.write_text(json.dumps({"mixture": mixture, "settings_hash": "c" * 64}))
 
