@@ -14,13 +14,20 @@ from typing import NamedTuple
 from llm_keras import config
 from pipelines.sources import (
     captions,
+    code,
+    documents,
+    fetch,
     gutenberg,
+    html,
     hugging_face,
     json_lines,
     latex,
     parallel,
     parquet,
     text_files,
+    warc,
+    wet,
+    wikipedia,
 )
 from pipelines.sources.record import Found, Passed, Text, Unreadable
 
@@ -51,4 +58,11 @@ KINDS: dict[str, Kind] = {
     "latex": Kind(latex.SUFFIXES, latex.read, latex.REASONS),
     "gutenberg": Kind(gutenberg.SUFFIXES, gutenberg.read, gutenberg.REASONS),
     "captions": Kind(captions.SUFFIXES, captions.read),
+    "code": Kind(code.SUFFIXES, code.read, code.REASONS),
+    "warc": Kind(warc.SUFFIXES, warc.read, warc.REASONS),
+    "wet": Kind(wet.SUFFIXES, wet.read, wet.REASONS),
+    "html": Kind(html.SUFFIXES, html.read, html.REASONS),
+    "wikipedia": Kind(wikipedia.SUFFIXES, wikipedia.read, wikipedia.REASONS),
+    "documents": Kind(documents.SUFFIXES, documents.read, documents.REASONS),
+    "fetch": Kind(fetch.SUFFIXES, fetch.read, fetch.REASONS),
 }

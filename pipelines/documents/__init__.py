@@ -1,0 +1,1 @@
+"""Office documents, printed pages and mails to text."""
