@@ -41,8 +41,12 @@ def _take(
         elif token == "$$" and closing == "$" and depth <= 0:
             tokens.put_back("$")  # the end of one and the beginning of the next
             return
-        elif name is None and (tex_lexer.PARAGRAPH.search(token) or (token == "}" and depth <= 0)):
+        elif name is None and token == "}" and depth <= 0:
             tokens.put_back(token)  # it was never closed
+            return
+        elif name is None and (ended := tex_lexer.PARAGRAPH.search(token)):
+            yield token[: ended.start()]
+            tokens.put_back(token[ended.start() :])
             return
         elif token[0] != "\\" or not _apart(token, tokens, definitions):
             depth += (token == "{") - (token == "}")

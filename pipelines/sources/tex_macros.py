@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from pipelines.sources import tex_commands, tex_lexer
 
-MAXIMUM_TOKENS = 1_000_000
+MAXIMUM_TOKENS = 400_000
 #: Begins the token of a command in the meaning that TeX gives it, whatever the source defines.
 PRIMITIVE = "\0c"
 #: Tokens within square brackets; more are no options.
-_OPTION_TOKENS = 300
+_OPTION_TOKENS = 100
 
 
 class EndlessError(Exception):
@@ -145,7 +145,7 @@ class Tokens:
                 return taken
             taken.append(token)
             depth += (token == "{") - (token == "}")
-            if len(taken) > _OPTION_TOKENS or tex_lexer.PARAGRAPH.search(token):
+            if token == "[" or len(taken) > _OPTION_TOKENS or tex_lexer.PARAGRAPH.search(token):
                 break
         self.put_back("[", *taken)
         return None

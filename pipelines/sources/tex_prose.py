@@ -14,6 +14,7 @@ _GAPS = ("", " ", "\n", "\n\n")
 _MARK = "\0"
 _MARKS = re.compile(r"\0(?:[ ,;–-]*\0)+")
 _BRACKETS = re.compile(r"[(\[](?:see|also|cf\.|e\.g\.|[\s,;\0])*[)\]]")
+_DOUBLE_STOP = re.compile(r"\. ?\0(?=\.)")
 _AT_START = re.compile(r"(^|\n)\0 ?")
 
 
@@ -127,4 +128,5 @@ def without_references(text: str) -> str:
     """
     text = _MARKS.sub(_MARK, text)
     text = _BRACKETS.sub(lambda found: _MARK if _MARK in found[0] else found[0], text)
+    text = _DOUBLE_STOP.sub("", text)
     return _AT_START.sub(r"\1", text).replace(f" {_MARK}", "").replace(_MARK, "").strip()
