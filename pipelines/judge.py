@@ -14,6 +14,9 @@ from llm_keras.data.rules import KEEP, Rule, TextView, Verdict, rules
 from llm_keras.data.screening import Screen
 from pipelines.counts import Counts
 
+#: The language tag of programs.
+CODE = "code"
+
 
 class Judged(NamedTuple):
     """A document and the verdict on it.
@@ -86,7 +89,7 @@ class Judge:
 
 def rules_of(corpus: config.Corpus, source: str) -> list[Rule]:
     """The rules for the documents of a source."""
-    return rules(corpus)  # SWITCH
+    return rules(corpus.rules_of(source), corpus.language, corpus.has_targets)
 
 
 def reasons_of(corpus: config.Corpus, source: str) -> Iterator[str]:
@@ -99,10 +102,11 @@ def reasons_of(corpus: config.Corpus, source: str) -> Iterator[str]:
 def _view(document: Document) -> TextView:
     """What the rules see: of a pair the text, and the language that its source says.
 
-    A sentence is too short to be sure of its language; what a person says of it goes first.
+    A sentence is too short to be sure of its language; what a person says of it goes first. Code is
+    in none.
     """
-    known = None if document.target is None else document.language
-    return TextView(document.text, document.target, known)
+    known = document.language if document.target is not None or document.language == CODE else None
+    return TextView(document.text, document.target, known, document.subset)
 
 
 __all__ = ["KEEP", "Judge", "Judged", "reasons_of", "reject", "rules_of"]

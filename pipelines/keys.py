@@ -1,18 +1,22 @@
 """Keys of documents as NumPy rows: what deduplication compares in the place of texts.
 
-A part becomes one array; the array is cut by key into slices for the workers, so that Beam moves a
-few large pieces and not millions of small ones. Within a part only the first of equal keys is sent:
-however often a text occurs, a worker receives it at most once a part.
+A part becomes one array, which is cut by key and written to a file; Beam moves where each piece
+lies, and no rows. Within a part only the first of equal keys is sent: however often a text occurs,
+a worker receives it at most once a part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from pipelines import storage
+
 Rows = np.ndarray[Any, np.dtype[Any]]
+#: Path, first byte and bytes of some rows.
+Place = tuple[str, int, int]
 
 #: `key0`, `key1`: the 16 bytes compared. `rank`, `source`, `id0`, `id1`: who stays, the least.
 #: `part`, `row`: where the document is; the part ELSEWHERE means an earlier run.
@@ -96,14 +100,27 @@ def first_of_each(table: Rows) -> np.ndarray[Any, Any]:
     return np.maximum.accumulate(np.where(new, np.arange(len(table)), 0))
 
 
-def partitioned(table: Rows, partitions: int) -> Iterator[tuple[int, bytes]]:
-    """Cuts a table by key; yields (partition, bytes of its rows)."""
+def spill(path: str, table: Rows, partitions: int) -> Iterator[tuple[int, Place]]:
+    """Writes a table cut by key; yields (partition, where its rows lie).
+
+    Only the places move between workers, so that a runner that groups in memory groups next to
+    nothing.
+    """
     number = (table["key0"] % np.uint64(partitions)).astype(np.int64)
-    for partition in np.unique(number):
-        yield int(partition), table[number == partition].tobytes()
+    order = np.argsort(number, kind="stable")
+    storage.write(path, table[order].tobytes())
+    borders = np.searchsorted(number[order], np.arange(partitions + 1)) * table.dtype.itemsize
+    for partition in np.flatnonzero(np.diff(borders)):
+        start = int(borders[partition])
+        yield int(partition), (path, start, int(borders[partition + 1]) - start)
 
 
-def joined(pieces: Any, dtype: np.dtype[Any] = DTYPE) -> Rows:
+def gathered(places: Iterable[Place], dtype: np.dtype[Any] = DTYPE) -> Rows:
+    """The rows that lie in some places, together; in the order of the places."""
+    return joined((storage.read(*place) for place in sorted(places)), dtype)
+
+
+def joined(pieces: Iterable[bytes], dtype: np.dtype[Any] = DTYPE) -> Rows:
     """The rows of several pieces together."""
     return np.frombuffer(b"".join(pieces), dtype)
 

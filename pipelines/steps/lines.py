@@ -51,13 +51,14 @@ class RemoveLines(beam.PTransform):
         )
 
 
-def _digests(place: Workplace, part: int, partitions: int) -> Iterator[tuple[int, bytes]]:
+def _digests(place: Workplace, part: int, partitions: int) -> Iterator[tuple[int, keys.Place]]:
     first, _ = first_lines(_texts(place, part))
     table = np.zeros(len(first), LINE)
     digests = np.frombuffer(b"".join(first), np.uint8).reshape(-1, 16)
     table["key0"], table["key1"] = keys.halves(digests)
     table["part"], table["position"] = part, list(first.values())
-    yield from keys.partitioned(table, partitions)
+    spilled = storage.join(place.of(LINES), f"keys-{part:08d}.rows")
+    yield from keys.spill(spilled, table, partitions)
 
 
 def _texts(place: Workplace, part: int) -> list[str]:
@@ -84,7 +85,7 @@ def first_lines(texts: Sequence[str]) -> tuple[dict[bytes, int], list[bool]]:
 
 
 def _compare(pieces: Any) -> Iterator[tuple[int, bytes]]:
-    table = keys.joined(pieces, LINE)
+    table = keys.gathered(pieces, LINE)
     table = table[np.lexsort([table[name] for name in ("position", "part", "key1", "key0")])]
     goes = np.zeros(len(table), bool)
     goes[1:] = (table["key0"][1:] == table["key0"][:-1]) & (table["key1"][1:] == table["key1"][:-1])

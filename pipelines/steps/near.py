@@ -59,7 +59,7 @@ class FindEdges(beam.PTransform):
             | "Stars"
             >> beam.MapTuple(
                 lambda partition, pieces: _write_edges(
-                    place, f"bucket-{partition:06d}", stars(keys.sort(keys.joined(pieces)))
+                    place, f"bucket-{partition:06d}", stars(keys.sort(keys.gathered(pieces)))
                 )
             )
         )
@@ -76,7 +76,8 @@ class _DigestsOfPart(beam.DoFn):
         table = keys.sort(table)
         first = keys.first_of_each(table)
         stays = first == np.arange(len(table))
-        yield from keys.partitioned(table[stays], self.partitions)
+        spilled = storage.join(self.place.of(BANDS), f"keys-{part:08d}.rows")
+        yield from keys.spill(spilled, table[stays], self.partitions)
         counts = _write_edges(self.place, f"part-{part:08d}", stars(table))
         step = {"steps": {NEAR: {"in": left}}}
         yield beam.pvalue.TaggedOutput("counts", counts)

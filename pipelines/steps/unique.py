@@ -1,7 +1,7 @@
 r"""Steps `urls` and `duplicates`: of documents with equal keys one stays.
 
     part -> keys, sorted; later ones of equal keys \
-                       first ones -> by key: sorted -> by block of parts: which rows go
+                 first ones, in files -> by key: sorted -> by block of parts: which rows go
 
 A key is a hash of the text, or of the address. No text is moved, and of equal keys each part sends
 one: a text that makes up a tenth of the corpus costs one row a part.
@@ -10,6 +10,7 @@ one: a text that makes up a tenth of the corpus costs one row a part.
 from __future__ import annotations
 
 import datetime
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 
 from llm_keras.data.document import content_digest
 from llm_keras.data.screening import normalize_url
-from pipelines import index, keys, parts, removals
+from pipelines import index, keys, parts, removals, storage
 from pipelines.quiet import beam
 from pipelines.workplace import Workplace
 
@@ -80,7 +81,7 @@ class RemoveEqual(beam.PTransform):
             every
             | "AllKeys" >> beam.Flatten()
             | "ByKey" >> beam.GroupByKey()
-            | "Compare" >> beam.FlatMapTuple(lambda _, pieces: compare(pieces))
+            | "Compare" >> beam.FlatMapTuple(lambda _, places: compare(keys.gathered(places)))
         )
         folder, sources = self.place.of(self.how.name), self.place.sources
         written = (
@@ -111,7 +112,8 @@ class _KeysOfPart(beam.DoFn):
         )
         first = keys.first_of_each(table)
         stays = first == np.arange(len(table))
-        yield from keys.partitioned(table[stays], self.partitions)
+        spilled = storage.join(self.place.of(self.how.name), f"keys-{part:08d}.rows")
+        yield from keys.spill(spilled, table[stays], self.partitions)
         yield from (
             beam.pvalue.TaggedOutput("gone", each)
             for each in by_block(gone(table[~stays], table[first[~stays]], near=True))
@@ -126,16 +128,19 @@ class Recall(beam.DoFn):
     def __init__(self, place: Workplace, partitions: int, step: str) -> None:
         self.place, self.partitions, self.step = place, partitions, step
 
-    def process(self, folder: str) -> Iterator[tuple[int, bytes]]:
+    def process(self, folder: str) -> Iterator[tuple[int, keys.Place]]:
         """Cuts them as this run's are cut."""
         place = self.place
-        for table in index.tables(folder, self.step, place.source_numbers, place.snapshot):
-            yield from keys.partitioned(table, self.partitions)
+        name = hashlib.sha256(folder.encode()).hexdigest()[:16]
+        tables = index.tables(folder, self.step, place.source_numbers, place.snapshot)
+        for number, table in enumerate(tables):
+            path = storage.join(place.of(self.step), f"recalled-{name}-{number:08d}.rows")
+            yield from keys.spill(path, table, self.partitions)
 
 
-def compare(pieces: Any) -> Iterator[tuple[int, bytes]]:
+def compare(table: keys.Rows) -> Iterator[tuple[int, bytes]]:
     """Of all rows of some keys those that go, by block of their part."""
-    table = keys.sort(keys.joined(pieces))
+    table = keys.sort(table)
     first = keys.first_of_each(table)
     goes = (first != np.arange(len(table))) & (table["part"] != keys.ELSEWHERE)
     yield from by_block(gone(table[goes], table[first[goes]], near=False))
