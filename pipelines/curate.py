@@ -30,11 +30,12 @@ from llm_keras import config, run_file
 from llm_keras.data import takedowns
 from llm_keras.errors import LLMKerasError, UserError
 from llm_keras.run_folder import RunFolder
-from pipelines import files, index, mixture, outcome, storage, updating
+from pipelines import fetching, files, index, mixture, outcome, storage, updating
 from pipelines.counts import Counts
 from pipelines.curation_steps import Earlier, curated
 from pipelines.files import inputs
-from pipelines.options import mistake_in
+from pipelines.options import mistake_in, told
+from pipelines.report import attempt_report
 from pipelines.stepping import SUCCESS, Steps
 from pipelines.steps.finish import FINISH
 from pipelines.updating import INPUTS
@@ -146,12 +147,16 @@ class Curation:
             )
             again = None if earlier is None else sorted(earlier.again)
             fingerprint = [read, index.names(remembered, place.snapshot), self.limit, again]
+            fetched = [
+                fetching.fetched(source, listings[source.name], self.corpus)
+                for source in self.run.corpus.sources
+            ]
             with tempfile.TemporaryDirectory(prefix="llm-keras-") as logs:
                 log = Path(logs) / "workers.log"
                 steps = Steps(
                     staging, fingerprint, self.run.corpus.workers, self.beam_arguments, log
                 )
-                found = [listing.files for listing in listings.values()]
+                found = [listing.files for listing in fetched]
                 counts = curated(steps, place, found, limit=self.limit, earlier=earlier)
             ignored = {name: listing.ignored for name, listing in listings.items()}
             curation = outcome.describe(self.run, counts, ignored)
@@ -159,6 +164,7 @@ class Curation:
             curation |= mixture.describe(self.run, curation)
             _write_json(updating.listed(read), storage.join(staging, FINISH, INPUTS))
             _publish(storage.join(staging, FINISH), self.corpus, curation)
+            attempt_report(self.corpus, self.run)
 
 
 @contextlib.contextmanager
@@ -266,8 +272,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             curation.whole()
     except LLMKerasError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command's one line
-        return error.exit_code
+        return told(error)
     return 0
 
 

@@ -184,7 +184,7 @@ def _check_splits(run: config.Run, splits: Mapping[str, Mapping[str, int]]) -> N
     if run.corpus.validation_subsets:
         chosen = f"corpus.validation_subsets {', '.join(run.corpus.validation_subsets)}"
     for name, part in splits.items():
-        if not part["documents"]:
+        if not part["documents"] and name != "test":
             raise UserError(
                 f"corpus: none of {kept} documents fell into the {name} split with {chosen};"
                 " change one of them, or add documents"
