@@ -6,7 +6,7 @@ begins, and where a sentence ended before a pause.
 
 Captions made by a machine roll: each cue repeats the lines of the one before, and adds words. A
 file is taken for one of these if a quarter of its cues begin with the last line of the cue before
-them, at once after it; then what is repeated is left out. In other files a refrain stays, and only
+them, at once after it, and go on; then what is repeated is left out. In other files a refrain stays, and only
 a cue that is shown twice at the same time, as some do for a shadow, counts once.
 
 A file is decoded by its byte order mark, else in the source's encoding: none is guessed.
@@ -155,7 +155,7 @@ def _without_number(lines: list[str], is_vtt: bool) -> list[str]:
 
 def _said(text: str) -> Iterator[tuple[str, bool]]:
     """The lines of a cue without what is not read, and whether a speaker begins with them."""
-    text = _BREAK.sub("\n", _RUBY.sub("", text))
+    text = _BREAK.sub("\n", _RUBY.sub("", text)).replace("\\h", " ")
     for line in text.split("\n"):
         voice = _VOICE.search(line) is not None
         plain = _ENTITY.sub(lambda found: _ENTITIES.get(found[1], ""), _TAG.sub("", line))
@@ -195,7 +195,8 @@ def _joint(parts: list[str], speaker: bool, gap: float) -> str:
 
 def _is_rolling(cues: list[Cue]) -> bool:
     pairs = list(itertools.pairwise(cues))
-    repeats = sum(bool(_overlap(before, cue)) for before, cue in pairs)
+    # A cue that only says the same again may be a refrain; one that goes on from it rolls.
+    repeats = sum(before.lines != cue.lines and _overlap(before, cue) > 0 for before, cue in pairs)
     return len(pairs) > 1 and repeats >= ROLLING_SHARE * len(pairs)
 
 
