@@ -144,11 +144,15 @@ def _report(run: Run, folder: RunFolder) -> None:
     from llm_keras.evaluation.report import write_report
 
     console.say(f"report: {write_report(run, folder)}")
+    if folder.curation.exists():
+        from pipelines.report import write_report as write_corpus_report
+
+        console.say(f"corpus: {write_corpus_report(folder, run)}")
 
 
 @app.command()
 def report(run: RunArgument, output: OutputOption = None) -> None:
-    """Writes report.html anew from what the run's folder holds."""
+    """Writes report.html and corpus/report.html anew from what the run's folder holds."""
     _report(*_load(run, output, None))
 
 
@@ -457,6 +461,7 @@ def takedown(
     before = stages.finished(folder)
     for line in takedown(ids, folder).lines():
         typer.echo(line)
+    typer.echo(f"pages that quoted are gone; `llm-keras report {run}` makes them anew")
     stages.note_outputs(before, folder)
 
 

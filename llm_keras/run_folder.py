@@ -53,6 +53,11 @@ class RunFolder:
         return self.corpus / "manifest.json"
 
     @property
+    def corpus_report(self) -> Path:
+        """The curation as a page to look at."""
+        return self.corpus / "report.html"
+
+    @property
     def tokenizer_model(self) -> Path:
         """The tokenizer that Beam, training and serving share.
 

@@ -2,7 +2,7 @@
 
     1. new shards and indexes are made in a hidden folder; an error up to here changes nothing
     2. takedowns.jsonl: begun
-    3. documents/ and rejected/: each file that holds one is written anew
+    3. documents/ and rejected/: each file that holds one is written anew; pages that quote go
     4. new shards and indexes go beside the old, under names of their own
     5. manifest.json: one rename; a reader met the old until here, and meets the new from here on
     6. old shards and indexes go
@@ -88,6 +88,8 @@ def takedown(ids: Iterable[str], folder: RunFolder) -> TakenDown:
         found = tuple(each for each in asked if each in there)
         takedowns.append(corpus, {"state": takedowns.BEGUN, "ids": list(found), "at": _now()})
         storage.remove_tree(str(corpus / ".curating"))  # texts that a killed curation left
+        for page in (folder.report, folder.corpus_report):  # they quote
+            page.unlink(missing_ok=True)
         for path in texts:
             _write_without(path, there)
         if rows:

@@ -36,12 +36,11 @@ p { margin: .5rem 0; max-width: 44rem; }
 .good, .fair, .weak, .open { border-left: 5px solid; padding-left: 1rem; margin: .8rem 0 1.2rem; }
 .good { border-color: var(--good); } .fair { border-color: var(--fair); }
 .weak { border-color: var(--weak); } .open { border-color: var(--open); }
-.tiles {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .75rem;
-  margin-top: 1.2rem;
+.tiles { display: flex; flex-wrap: wrap; gap: .75rem; margin-top: 1.2rem; }
+.tiles div { flex: 1 0 8.5rem; background: var(--card); border-radius: 6px; padding: .7rem .9rem; }
+.tiles b {
+  display: block; font-size: 1.4rem; font-weight: 600; line-height: 1.3; white-space: nowrap;
 }
-.tiles div { background: var(--card); border-radius: 6px; padding: .7rem .9rem; }
-.tiles b { display: block; font-size: 1.4rem; font-weight: 600; line-height: 1.3; }
 .tiles span { color: var(--muted); font-size: .875rem; }
 .tiles b, td { font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; }
@@ -90,6 +89,8 @@ ins { text-decoration: none; border-radius: 3px; padding: 0 .1em; }
 del { color: var(--muted); }
 .pieces span:nth-child(odd) { background: color-mix(in srgb, var(--training) 22%, transparent); }
 svg { display: block; width: 100%; height: auto; color: var(--ink); }
+svg.meter { height: .95rem; margin: .3rem 0; }
+.chart text { font-size: 10px; }
 .narrow { display: none; }
 .grid {
   display: grid; grid-template-columns: repeat(auto-fit, minmax(16rem, 1fr)); gap: 0 1.5rem;
@@ -105,6 +106,7 @@ summary { cursor: pointer; }
   .sides { grid-template-columns: 1fr; }
   body { padding: 1.25rem 1rem 3rem; }
   h1 { font-size: 1.4rem; }
+  .tiles b { font-size: 1.2rem; }
   .wide { display: none; } .narrow { display: block; }
   table { font-size: .875rem; }
   th, td { padding-right: .9rem; }

@@ -16,7 +16,7 @@ from llm_keras.pages.markup import Html, tag
 WIDTH, LEFT, RIGHT = 340.0, 6.0, 334.0
 TOP, BOTTOM, HEIGHT = 24.0, 116.0, 136.0
 #: A character of a label; wide enough that labels never touch.
-CHARACTER = 5.6
+CHARACTER = 6.2
 
 
 def meter(
@@ -80,12 +80,21 @@ class Limit:
 
     @property
     def sign(self) -> str:
-        """The limit as one says it.
+        """What is kept, as one writes it.
 
         >>> Limit(50, "least").sign, Limit(100_000, "most").sign
         ('≥ 50', '≤ 100k')
         """
         return f"{'≥' if self.side == 'least' else '≤'} {short(self.value)}"
+
+    @property
+    def beyond(self) -> str:
+        """What is dropped, in words.
+
+        >>> Limit(50, "least").beyond, Limit(100_000, "most").beyond
+        ('below 50', 'above 100k')
+        """
+        return f"{'below' if self.side == 'least' else 'above'} {short(self.value)}"
 
 
 def histogram(bins: Sequence[Bin], limits: Sequence[Limit], said: str) -> Html:
@@ -116,6 +125,7 @@ def histogram(bins: Sequence[Bin], limits: Sequence[Limit], said: str) -> Html:
         viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}",
         role="img",
         aria_label=said,
+        class_="chart",
     )
 
 
