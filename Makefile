@@ -4,6 +4,8 @@
 # make data         fetch all State of the Union addresses for configs/small.yaml
 # make data-translation
 #                   fetch the English and the Spanish Bible for configs/translation.yaml
+# make data-curation
+#                   fetch and make the sources of configs/curation-demo.yaml
 # make lock         solve the pinned requirements anew
 # PYTHON=... names another interpreter: 3.11 or 3.12. TEST_PROCESSES=... is how many run tests.
 
@@ -14,8 +16,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ADDRESSES := .cache/state_of_the_union
 BIBLE := .cache/bible
+CURATION := .cache/curation-demo
 
-.PHONY: quickstart test check format data data-translation lock setup
+.PHONY: quickstart test check format data data-translation data-curation lock setup
 .DELETE_ON_ERROR:
 
 quickstart: setup
@@ -60,6 +63,12 @@ $(BIBLE):
 	mv .cache/sword/usr/share/sword/modules/texts/ztext/engKJV2006eb .cache/sword/bible/en
 	mv .cache/sword/usr/share/sword/modules/texts/ztext/spaRV1909eb .cache/sword/bible/es
 	mv .cache/sword/bible $@ && rm -rf .cache/sword
+
+data-curation: setup
+	@echo "== fetching developers-reference by apt-get and gensim by pip (30 MB), making twelve sources"
+	$(BIN)/python tests/packages.py apt-get developers-reference
+	$(BIN)/python tests/packages.py pip gensim 4.4.0
+	$(BIN)/python examples/curation_demo.py $(CURATION) .cache/packages
 
 setup: $(INSTALLED)
 

@@ -48,22 +48,30 @@ def mixture(
 ) -> dict[str, dict[str, float]]:
     """How often each source is read, and the share that comes of it.
 
-    As much is read as can be while each source has its share and the one that is shortest is not
-    read more than `maximum_epochs` times; and never more than the corpus would give with every
-    source read once, unless a source must be repeated for that.
+    As much is read as the corpus holds. A source that would be read more than `maximum_epochs`
+    times is read so often and no more: it falls short of its share, and the others take up the rest
+    in the relation that was asked for.
 
     >>> mixture({"a": 900, "b": 100}, {"a": 0.5, "b": 0.5}, maximum_epochs=4.0)["b"]
-    {'epochs': 4.0, 'asked': 0.5, 'share': 0.5}
+    {'epochs': 4.0, 'asked': 0.5, 'share': 0.4}
+    >>> mixture({"a": 500, "b": 500}, {"a": 0.2, "b": 0.8}, maximum_epochs=4.0)["a"]
+    {'epochs': 0.4, 'asked': 0.2, 'share': 0.2}
     """
-    wanted = {name: share for name, share in asked.items() if share and there[name]}
-    if not wanted:
-        return {}
-    room = min(maximum_epochs * there[name] / share for name, share in wanted.items())
-    total = min(room, float(sum(there.values())))
-    epochs = {
-        name: min(maximum_epochs, asked[name] * total / size) if size else 0.0
-        for name, size in there.items()
-    }
+    total = sum(there.values())
+    epochs = dict.fromkeys(there, 0.0)
+    open_ = {name for name, share in asked.items() if share and there[name]}
+    left = float(total)
+    while open_:
+        shares_left = sum(asked[name] for name in open_)
+        for name in open_:
+            epochs[name] = asked[name] / shares_left * left / there[name]
+        full = {name for name in open_ if epochs[name] > maximum_epochs}
+        if not full:
+            break
+        for name in full:
+            epochs[name] = maximum_epochs
+            left -= maximum_epochs * there[name]
+        open_ -= full
     read = {name: epochs[name] * size for name, size in there.items()}
     whole = sum(read.values()) or 1
     return {

@@ -77,3 +77,17 @@ def _unpack(archive: Path, folder: Path) -> None:
     else:
         with tarfile.open(archive) as package:
             package.extractall(folder, filter="data")
+
+
+def main() -> None:
+    """Fetches one package: `pip NAME VERSION`, `npm NAME VERSION` or `apt-get NAME`."""
+    client, *named = sys.argv[1:]
+    fetch = {"pip": fetch_pip, "npm": fetch_npm, "apt-get": fetch_deb}[client]
+    try:
+        print(fetch(*named))  # noqa: T201
+    except pytest.skip.Exception as problem:
+        sys.exit(f"error: {problem}")
+
+
+if __name__ == "__main__":
+    main()
