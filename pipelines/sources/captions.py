@@ -6,8 +6,8 @@ begins, and where a sentence ended before a pause.
 
 Captions made by a machine roll: each cue repeats the lines of the one before, and adds words. A
 file is taken for one of these if a quarter of its cues begin with the last line of the cue before
-them, at once after it, and go on; then what is repeated is left out. In other files a refrain stays, and only
-a cue that is shown twice at the same time, as some do for a shadow, counts once.
+them, at once after it, and go on; then what is repeated is left out. In other files a refrain
+stays, and only a cue that is shown twice at the same time, as some do for a shadow, counts once.
 
 A file is decoded by its byte order mark, else in the source's encoding: none is guessed.
 

@@ -121,7 +121,16 @@ def book_start(text: str) -> int | None:
     # The small print begins with a mark that elsewhere is one of an end.
     ends = (found for found in _END.finditer(text) if "SMALL PRINT" not in found[0].upper())
     end = next((found.start() for found in ends), until)
-    return max((mark for mark in marks if mark <= end), default=None)
+    before_end = sorted((mark for mark in marks if mark <= end), reverse=True)
+    # The last that something follows; if nothing follows any, there is a book, but it is empty.
+    return next(
+        (mark for mark in before_end if _followed(text, mark)), min(before_end, default=None)
+    )
+
+
+def _followed(text: str, mark: int) -> bool:
+    end = _END.search(text, mark)
+    return bool(text[mark : end.start() if end else len(text)].strip())
 
 
 def body(text: str) -> str:
