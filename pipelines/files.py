@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import codecs
 import glob
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from llm_keras import config
 from llm_keras.errors import UserError
+from pipelines import storage
 from pipelines.sources import KINDS, parallel
+from pipelines.storage import BeamIOError
 
 
 class SourceFile(NamedTuple):
@@ -91,6 +94,8 @@ def find(source: config.Source) -> Listing:
         UserError: Nothing is there, or nothing of the kind, or it cannot be listed.
     """
     _check_encoding(source)
+    if storage.is_remote(source.path):
+        return _find_remote(source)
     root, named = _named(source)
     found: set[Path] = set()
     others: set[Path] = set()
@@ -112,6 +117,57 @@ def find(source: config.Source) -> Listing:
         ignored=len(others - set(beside)),
         beside=[_describe(source, path, Path(os.path.commonpath([path, root]))) for path in beside],
     )
+
+
+def _find_remote(source: config.Source) -> Listing:
+    """Lists the files of a source in an object store or another file system that Beam knows."""
+    pattern, root = source.path, source.path.rstrip("/")
+    magic = glob.has_magic(source.path)
+    if magic:
+        fixed = itertools.takewhile(lambda part: not glob.has_magic(part), root.split("/"))
+        root = "/".join(fixed)
+    try:
+        found = storage.listing(pattern) if magic else _below(root)
+    except (BeamIOError, ValueError, ImportError) as error:
+        said = str(error).partition("\n")[0]
+        raise UserError(
+            f"corpus source {source.name}: cannot list {pattern}: {said}; correct the path, or"
+            " install what Beam needs for it, such as apache-beam[gcp]"
+        ) from None
+    suffixes = KINDS[source.kind].suffixes
+    chosen = [each for each in found if magic or _is_of_kind(each.path, root, suffixes)]
+    if not chosen:
+        raise UserError(
+            f"corpus source {source.name}: expected files of kind {source.kind}"
+            f" ({', '.join(suffixes)}) in {pattern}, found {len(found)} of other kinds; correct the"
+            " source's path or kind"
+        )
+    if source.target_path:
+        raise UserError(
+            f"corpus source {source.name}: pairs are read from local files; copy {pattern} here"
+        )
+    files = [
+        SourceFile(
+            source.name,
+            each.path.removeprefix(root).lstrip("/") or each.path.rpartition("/")[2],
+            os.fsencode(each.path),
+            each.size_in_bytes,
+            int((each.last_updated_in_seconds or 0) * 10**9),
+        )
+        for each in chosen
+    ]
+    return Listing(sorted(files), len(found) - len(chosen), [])
+
+
+def _below(root: str) -> list[Any]:
+    """A file, or everything below a folder."""
+    return storage.listing(root) if storage.exists(root) else storage.listing(f"{root}/**")
+
+
+def _is_of_kind(path: str, root: str, suffixes: tuple[str, ...]) -> bool:
+    below = path.removeprefix(root).lstrip("/")
+    hidden = any(part.startswith(".") for part in below.split("/"))
+    return not hidden and path.lower().endswith(suffixes)
 
 
 def _named(source: config.Source) -> tuple[Path, list[Path]]:

@@ -17,8 +17,26 @@ from typing import IO, Any, cast
 
 from pipelines.quiet import beam  # noqa: F401 - first, so that Beam's notes stay off the terminal
 
-from apache_beam.io.filesystem import CompressionTypes  # isort: skip
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes  # isort: skip
 from apache_beam.io.filesystems import FileSystems  # isort: skip
+
+__all__ = [
+    "BeamIOError",
+    "absolute",
+    "exists",
+    "is_remote",
+    "join",
+    "listing",
+    "local_copy",
+    "move",
+    "move_tree",
+    "open_to_read",
+    "read",
+    "remove",
+    "remove_tree",
+    "write",
+    "writing",
+]
 
 
 def is_remote(path: str) -> bool:
