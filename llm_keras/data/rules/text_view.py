@@ -3,11 +3,39 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import cached_property
+from typing import NamedTuple
 
 from llm_keras.data.rules.language import Identified, identify_language
+from llm_keras.data.rules.marks import LINE_ENDS
+from llm_keras.data.rules.words import split_words
 
+_LINE_FEEDS = re.compile(r"\n+")
 _BLANK_LINES = re.compile(r"\n{2,}")
+#: A word of these alone is a sign: datatrove's list of Western and Chinese punctuation and control
+#: characters, and what ends sentences.
+_SIGNS = (
+    "!/—”:％１〈&(、━\\【#%「」，】；+^]~“《„';’{|∶´[=-`*．（–？！：$～«〉,><》)?）。…@_.\"}►»"
+    + "".join(map(chr, (*range(9), 11, 12, *range(13, 32), *range(127, 160))))
+)
+_SIGNS += "".join(LINE_ENDS)
+
+
+class Totals(NamedTuple):
+    """What the words of a text add up to.
+
+    Args:
+        words: Words and signs.
+        spoken: Those that are no signs only.
+        spoken_characters: Their characters.
+        alphabetic: Words that have a letter.
+    """
+
+    words: int
+    spoken: int
+    spoken_characters: int
+    alphabetic: int
 
 
 class TextView:
@@ -17,34 +45,88 @@ class TextView:
         text: The text, with line feeds as line ends.
         target: What is to be answered to it, if anything; only its being there is judged.
         known_language: The language that the text is in; None has it identified.
+        subset: The part of the source that it belongs to: of code, the programming language.
+
+    Attributes:
+        measured: Figures that rules have taken, by name.
+        removed_lines: Reason -> lines that rules have removed from the text.
     """
 
     def __init__(
-        self, text: str, target: str | None = None, known_language: str | None = None
+        self,
+        text: str,
+        target: str | None = None,
+        known_language: str | None = None,
+        subset: str | None = None,
     ) -> None:
         self.text, self.target, self.known_language = text, target, known_language
+        self.subset = subset
+        self.measured: dict[str, float] = {}
+        self.removed_lines: Counter[str] = Counter()
+
+    def replace_text(self, text: str, removed: Counter[str]) -> None:
+        """Goes on with what a rule has left of the text.
+
+        Args:
+            text: The new text.
+            removed: Reason -> lines removed.
+        """
+        self.removed_lines += removed
+        if text != self.text:
+            self.text = text
+            for name in ("words", "counts", "totals", "lines", "parts", "paragraphs"):
+                self.__dict__.pop(name, None)
+
+    def note(self, measure: str, value: float) -> float:
+        """Keeps a figure for the report, and gives it back."""
+        self.measured[measure] = value
+        return value
 
     @cached_property
     def words(self) -> list[str]:
-        """What stands between white space, punctuation included, as Gopher counts words."""
-        return self.text.split()
+        """Words and signs as `words.split_words` splits them."""
+        return split_words(self.text)
 
     @cached_property
-    def word_characters(self) -> int:
-        """Characters of all words, white space left out."""
-        return sum(map(len, self.words))
+    def counts(self) -> Counter[str]:
+        """How often each word occurs."""
+        return Counter(self.words)
+
+    @cached_property
+    def totals(self) -> Totals:
+        """What the words add up to; each different one is looked at once."""
+        spoken = characters = alphabetic = 0
+        for word, count in self.counts.items():
+            if word.isalpha():
+                alphabetic += count
+            elif not word.strip(_SIGNS):
+                continue
+            elif any(map(str.isalpha, word)):
+                alphabetic += count
+            spoken += count
+            characters += count * len(word)
+        return Totals(len(self.words), spoken, characters, alphabetic)
 
     @cached_property
     def lines(self) -> list[str]:
         """The lines that are not blank."""
         return [line for line in self.text.split("\n") if line and not line.isspace()]
 
+    @property
+    def punctuated_lines(self) -> float:
+        """The fraction of the lines that end in a mark that ends a sentence."""
+        ended = sum(line[-1] in LINE_ENDS for line in self.lines)
+        return ended / max(len(self.lines), 1)
+
+    @cached_property
+    def parts(self) -> list[str]:
+        """What stands between line feeds, as Gopher's repetition rules count lines."""
+        return _LINE_FEEDS.split(self.text)
+
     @cached_property
     def paragraphs(self) -> list[str]:
         """What stands between blank lines."""
-        if "\n\n" not in self.text:
-            return [self.text] if self.lines else []
-        return [part for part in _BLANK_LINES.split(self.text) if part and not part.isspace()]
+        return _BLANK_LINES.split(self.text.strip())
 
     @cached_property
     def language(self) -> Identified:

@@ -33,8 +33,17 @@ def test_both_limits_of_the_word_count_are_kept(words, reason):
     ],
 )
 def test_both_limits_of_the_mean_word_length_are_kept(text, reason):
-    view = TextView(text)
-    assert length.mean_word_length(view.word_characters, len(view.words)).reason == reason
+    totals = TextView(text).totals
+    verdict = length.mean_word_length(totals.spoken_characters, totals.spoken)
+    assert verdict.reason == reason
+
+
+def test_signs_are_no_words():
+    totals = TextView('"Well," he said -- # 7 ... •').totals
+    assert totals.words == 11
+    assert totals.spoken == 5  # Well he said 7 •
+    assert totals.spoken_characters == 12
+    assert totals.alphabetic == 3
 
 
 def test_details_give_the_figures():
