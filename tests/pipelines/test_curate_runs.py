@@ -6,8 +6,10 @@ What the other test files show of one local worker holds for all by equality.
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -132,6 +134,37 @@ def test_stopped_in_any_step_it_goes_on_there(run, folder, expected, hashes, mon
     last = None
     curate(run, folder)
     assert done[finished + 1 :] == ["read", "duplicates", "finish"][finished:]
+    assert hashes(folder) == expected
+
+
+def test_killed_after_a_step_it_goes_on_and_leaves_nothing_else(
+    run, folder, expected, hashes, tmp_path
+):
+    """A process of its own, killed by the kernel; what it had read is not read again."""
+    (tmp_path / "run.yaml").write_text(run_file.dump(run))
+    command = [sys.executable, "-m", "pipelines.curate", "--run", str(tmp_path / "run.yaml")]
+    process = subprocess.Popen([*command, "--output", str(folder.root)])
+    finished = folder.corpus / ".curating" / "read" / stepping.SUCCESS
+    while not finished.exists() and process.poll() is None:
+        time.sleep(0.002)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert finished.exists()
+    assert not folder.curation.exists()
+    (part,) = finished.parent.glob("part-*")
+    read_at = part.stat().st_mtime_ns
+    seen = []
+    transform = stepping.Steps._run
+
+    def watch(steps, place, elements, how):
+        seen.append((Path(place).name, part.stat().st_mtime_ns))
+        return transform(steps, place, elements, how)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stepping.Steps, "_run", watch)
+        curate(run, folder)
+    assert {at for _, at in seen} == {read_at}
+    assert "read" not in {name for name, _ in seen}
     assert hashes(folder) == expected
 
 
