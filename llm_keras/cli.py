@@ -468,17 +468,27 @@ def takedown(
 @app.command()
 def inspect(
     path: Annotated[Path, typer.Argument(help="A run's folder, or any file or folder in it.")],
-    limit: Annotated[int, typer.Option(help="Most items shown.")] = 5,
+    limit: Annotated[
+        int | None, typer.Option(help="Most items shown; 5 where it is not given.")
+    ] = None,
     offset: Annotated[int, typer.Option(help="Items passed over first.")] = 0,
     row: Annotated[
         list[int] | None,
         typer.Option(help="Of a checkpoint: when it learnt from this training row; repeatable."),
     ] = None,
+    document: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="Of a run: what became of this document; an id, its beginning, or source:locator."
+            " With --limit its text, too.",
+        ),
+    ] = None,
 ) -> None:
     """Prints documents, records, a checkpoint or an export for a person to read."""
     from llm_keras.inspection import inspect
 
-    for line in inspect(path, limit=limit, offset=offset, rows=row or ()):
+    for line in inspect(path, limit=limit, offset=offset, rows=row or (), document=document):
         typer.echo(line)
 
 

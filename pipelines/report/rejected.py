@@ -81,17 +81,20 @@ class Rejected:
 
     def add(self, line: bytes, path: Path) -> None:
         """One line of a file of dropped documents."""
-        why = curated.why(line)
-        if why is None:
-            return
         self.rows += 1
-        reason, detail = why
+        reason, detail = curated.why(line) or _decoded_why(line, path)
         name = curated.id_of(line)
         if (found := curated.copy_of(detail)) is not None:
             self.clusters.setdefault(found.id, Cluster(found.id)).add(reason, found, name)
         examples = self.examples.setdefault(reason, [])
         if len(examples) < MOST_EXAMPLES and _is_new(name, detail, examples):
             examples.append(curated.decoded(line, path))
+
+
+def _decoded_why(line: bytes, path: Path) -> tuple[str, str]:
+    """Reason and detail, in whatever order somebody has written the fields."""
+    row = curated.decoded(line, path)
+    return str(row.get("reason")), str(row.get("detail"))
 
 
 def _is_new(name: str | None, detail: str, examples: list[dict[str, Any]]) -> bool:

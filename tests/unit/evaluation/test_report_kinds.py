@@ -12,9 +12,9 @@ from llm_keras import config
 from llm_keras.evaluation.report import write_report
 from llm_keras.evaluation.report.verdict import verdict
 from llm_keras.run_folder import RunFolder
+from tests.html_page import Page
 
 from .conftest import EVIL
-from .test_report import Page
 
 BASELINES = {
     "unigram": {"cross_entropy": 5.9, "perplexity": 365.0, "bits_per_byte": 2.1},
