@@ -1,7 +1,10 @@
 """Parquet tables: one text a row, a few rows at a time.
 
 A row group that is damaged costs its rows from there on, not those of other groups. Rows are named
-by their number in the file where they cannot be read.
+by their number in the file where they cannot be read. The least that is unpacked at once is a page.
+
+What a footer says of its column chunks is not asked for: where that is damaged, pyarrow raises no
+error but ends the process.
 """
 
 from __future__ import annotations
@@ -16,8 +19,8 @@ from pipelines.sources.record import Text, Unreadable
 
 SUFFIXES = (".parquet",)
 
-#: About as much is decoded at once, and never more rows than this.
-BATCH_BYTES, BATCH_ROWS = 8 * 2**20, 1024
+#: No more is decoded at once, unless it is in the fewest rows.
+BATCH_BYTES, FEWEST_ROWS, MOST_ROWS = 64 * 2**20, 8, 1024
 #: The most that a footer may make pyarrow reserve, in bytes and in list entries.
 _FOOTER_BYTES, _FOOTER_ENTRIES = 64 * 2**20, 1_000_000
 _MAGIC, _ENCRYPTED = b"PAR1", b"PARE"
@@ -57,15 +60,7 @@ def _open(path: Path, fields: config.Columns) -> tuple[Any, str]:
         "thrift_container_size_limit": _FOOTER_ENTRIES,
     }
     try:
-        metadata = pq.ParquetFile(path, **limits).metadata
-        table = pq.ParquetFile(
-            path,
-            metadata=metadata,
-            read_dictionary=_dictionaries(metadata, fields),
-            buffer_size=2**20,
-            page_checksum_verification=True,
-            **limits,
-        )
+        table = pq.ParquetFile(path, buffer_size=2**20, page_checksum_verification=True, **limits)
         return table, tables.problem_of(table.schema_arrow, fields)
     except (pa.ArrowException, ValueError, OSError) as error:
         if getattr(error, "errno", None):
@@ -86,29 +81,13 @@ def _no_table(path: Path) -> str:
     return "" if end == _MAGIC and size >= 12 else "cut short: it ends without its footer"
 
 
-def _dictionaries(metadata: Any, fields: config.Columns) -> list[str]:
-    """Columns that keep one copy of equal texts, to be read as that.
-
-    A thousand rows of one text of ten megabytes are ten megabytes so, and ten gigabytes otherwise.
-    """
-    found = set()
-    for group in range(metadata.num_row_groups):
-        for index in range(metadata.num_columns):
-            chunk = metadata.row_group(group).column(index)
-            if chunk.path_in_schema in (fields.text, fields.target) and any(
-                "DICTIONARY" in encoding for encoding in chunk.encodings
-            ):
-                found.add(chunk.path_in_schema)
-    return sorted(found)
-
-
 def _read_group(
     table: Any, group: int, first: int, columns: list[str], fields: config.Columns, encoding: str
 ) -> Iterator[Text | Unreadable]:
     import pyarrow as pa
 
     batches = table.iter_batches(
-        _batch_rows(table.metadata.row_group(group), columns),
+        _batch_rows(table.metadata.row_group(group)),
         row_groups=[group],
         columns=columns,
         use_threads=False,
@@ -123,13 +102,10 @@ def _read_group(
         yield Unreadable(f"row group {group} is damaged from here on", name=f"row {first}")
 
 
-def _batch_rows(group: Any, columns: list[str]) -> int:
-    """How many rows of a group are decoded at once."""
-    chunks = (group.column(index) for index in range(group.num_columns))
-    read = (
-        chunk.total_uncompressed_size
-        for chunk in chunks
-        if any(f"{chunk.path_in_schema}.".startswith(f"{name}.") for name in columns)
-    )
-    row_bytes = sum(read) // max(group.num_rows, 1) + 1
-    return max(1, min(BATCH_ROWS, BATCH_BYTES // row_bytes))
+def _batch_rows(group: Any) -> int:
+    """How many rows of a group are decoded at once.
+
+    A cell may be as large as all that the group stores, and equal cells are stored once: a thousand
+    rows of one text of ten megabytes are ten megabytes in the file and ten gigabytes in memory.
+    """
+    return max(FEWEST_ROWS, min(MOST_ROWS, BATCH_BYTES // max(group.total_byte_size, 1)))
