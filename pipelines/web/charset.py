@@ -15,14 +15,14 @@ import codecs
 import re
 from collections.abc import Iterator
 
-import charset_normalizer
+import cchardet
 
 #: Share of characters that may be invalid in the encoding that a page says it is in.
 MAXIMUM_INVALID = 1e-3
 #: Bytes looked at for a declaration: HTML's limit, and as much for pages that overstep it.
 PRESCAN_BYTES = 2048
 #: Bytes that a guess looks at.
-GUESS_BYTES = 2**15
+GUESS_BYTES = 2**17
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -112,8 +112,8 @@ def _declared(data: bytes, content_type: str | None) -> Iterator[str]:
 
 def _guess(data: bytes) -> str | None:
     """Decodes by what the bytes look like; Western European if they look like nothing else."""
-    best = charset_normalizer.from_bytes(data[:GUESS_BYTES], steps=5, chunk_size=512).best()
-    for encoding in (encoding_of(best.encoding) if best else None, "cp1252"):
+    guessed = cchardet.detect(data[:GUESS_BYTES])["encoding"]
+    for encoding in (encoding_of(guessed or ""), "cp1252"):
         if encoding:
             text = data.decode(encoding, "replace")
             if text.count("\ufffd") <= MAXIMUM_INVALID * len(text):
