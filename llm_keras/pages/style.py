@@ -90,7 +90,7 @@ del { color: var(--muted); }
 .pieces span:nth-child(odd) { background: color-mix(in srgb, var(--training) 22%, transparent); }
 svg { display: block; width: 100%; height: auto; color: var(--ink); }
 svg.meter { height: .95rem; margin: .3rem 0; }
-.chart text { font-size: 10px; }
+.chart text { font-size: 11px; }
 .narrow { display: none; }
 .grid {
   display: grid; grid-template-columns: repeat(auto-fit, minmax(16rem, 1fr)); gap: 0 1.5rem;

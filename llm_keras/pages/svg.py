@@ -16,7 +16,7 @@ from llm_keras.pages.markup import Html, tag
 WIDTH, LEFT, RIGHT = 340.0, 6.0, 334.0
 TOP, BOTTOM, HEIGHT = 24.0, 116.0, 136.0
 #: A character of a label; wide enough that labels never touch.
-CHARACTER = 6.2
+CHARACTER = 6.6
 
 
 def meter(

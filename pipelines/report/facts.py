@@ -18,8 +18,8 @@ Facts = dict[str, Any]
 
 #: Kept documents looked through for examples of different sources.
 KEPT_SEEN = 1_000
-#: Text of kept and of dropped documents that is looked through at most, each.
-MOST_BYTES = 2_000_000_000
+#: Text of kept and of dropped documents that is looked through at most, each: some seconds.
+MOST_BYTES = 500_000_000
 
 
 @dataclass(frozen=True)

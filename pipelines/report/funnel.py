@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llm_keras.pages.heat import heat, matrix
-from llm_keras.pages.markup import Html, join, number, section, size, table, tag
+from llm_keras.pages.markup import Html, details, join, number, section, size, table, tag
 from llm_keras.pages.svg import meter
 from pipelines.report.facts import CorpusFacts, Facts, percent
 
@@ -85,12 +85,9 @@ def sources(facts: CorpusFacts) -> Html:
         " that drops a document counts it. Point at a cell for the number."
     )
     parts = [tag("p", said, class_="note")]
-    if never:
-        listed = ", ".join(reason.replace("_", " ") for reason in never)
-        parts.append(tag("p", f"Dropped nothing: {listed}.", class_="note"))
     tilted = [reason.replace("_", " ") for reason in occurred]
     table_of_all = matrix(head, tilted, [every, *rows] if len(rows) > 1 else rows, "sources")
-    return section("By source and rule", *parts, table_of_all, *_ignored(facts))
+    return section("By source and rule", *parts, table_of_all, *_never(never), *_ignored(facts))
 
 
 def _source(name: str, counts: Facts, reasons: Sequence[str]) -> list[str]:
@@ -103,6 +100,15 @@ def _source(name: str, counts: Facts, reasons: Sequence[str]) -> list[str]:
         shown = percent(count, seen).rstrip("%") if count else "·"
         cells.append(heat(shown, count / seen if seen else 0.0, said))
     return cells
+
+
+def _never(reasons: Sequence[str]) -> list[Html]:
+    """The rules that were on and never dropped anything."""
+    if not reasons:
+        return []
+    listed = ", ".join(reason.replace("_", " ") for reason in reasons)
+    told = f"{len(reasons)} reasons for which nothing was dropped"
+    return [details(told, tag("p", f"{listed}.", class_="note"))]
 
 
 def _ignored(facts: CorpusFacts) -> list[Html]:

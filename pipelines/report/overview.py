@@ -12,6 +12,8 @@ from llm_keras.pages.page import tiles
 from pipelines.report import mixture
 from pipelines.report.facts import CorpusFacts, percent
 
+#: A rule that drops a larger fraction of all documents is named.
+MUCH = 0.5
 #: Names listed in one sentence.
 MOST_NAMES = 5
 
@@ -83,7 +85,8 @@ def _figures(facts: CorpusFacts) -> list[tuple[str, str]]:
 
 def look_at(facts: CorpusFacts) -> list[Remark]:
     """What is odd, alarms first."""
-    found = [*_idle_steps(facts), *_empty_sources(facts), *_dead(facts), *_mixture(facts)]
+    looks = (_idle_steps, _empty_sources, _hungry_rules, _dead, _mixture)
+    found = [remark for look in looks for remark in look(facts)]
     return sorted(found, key=lambda remark: remark.level)
 
 
@@ -106,6 +109,16 @@ def _empty_sources(facts: CorpusFacts) -> Iterator[Remark]:
             f"Nothing is left of {_named(empty)}",
             "The table of sources says which rules dropped it.",
         )
+
+
+def _hungry_rules(facts: CorpusFacts) -> Iterator[Remark]:
+    for reason, count in facts.reasons.items():
+        if count > MUCH * facts.total("in"):
+            yield Remark(
+                "notice",
+                f"{percent(count, facts.total('in'))} were dropped for {reason.replace('_', ' ')}",
+                "More than half of all documents: read some of them below, beside what was kept.",
+            )
 
 
 def _dead(facts: CorpusFacts) -> Iterator[Remark]:

@@ -69,7 +69,8 @@ class Rejected:
     def largest(self) -> list[Cluster]:
         """The clusters of the most copies."""
         ranked = sorted(self.clusters.values(), key=lambda each: (-each.copies, each.stays))
-        return ranked[:CLUSTERS_SHOWN]
+        several = [cluster for cluster in ranked if cluster.copies > 1]
+        return (several or ranked[:1])[:CLUSTERS_SHOWN]
 
     def ids_to_show(self) -> set[str]:
         """Of documents that the page shows beside a copy, and of copies beside these."""
@@ -85,7 +86,9 @@ class Rejected:
         reason, detail = curated.why(line) or _decoded_why(line, path)
         name = curated.id_of(line)
         if (found := curated.copy_of(detail)) is not None:
-            self.clusters.setdefault(found.id, Cluster(found.id)).add(reason, found, name)
+            if found.id not in self.clusters:
+                self.clusters[found.id] = Cluster(found.id)
+            self.clusters[found.id].add(reason, found, name)
         examples = self.examples.setdefault(reason, [])
         if len(examples) < MOST_EXAMPLES and _is_new(name, detail, examples):
             examples.append(curated.decoded(line, path))

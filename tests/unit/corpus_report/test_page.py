@@ -64,7 +64,7 @@ def test_every_part_is_there(hundred: tuple[RunFolder, Page]) -> None:
         "2,500,000 training tokens",
         f"near duplicate {near:,} documents",
         "urls no effect older pages of one address",
-        "Dropped nothing: toxic words, empty, blocked domain, too many words",
+        "5 reasons for which nothing was dropped toxic words, empty, blocked domain",
         "26 copies of 3 documents were dropped.",
         "20 copies 10 duplicate, 10 near duplicate; the least similarity is 0.71",
         "Tokens by source",
@@ -191,6 +191,15 @@ def test_a_corpus_of_one_source_without_anything_odd(tmp_path: Path) -> None:
     assert "No document was dropped as a copy of another." in page.text
     assert "None: everything could be read." in page.text
     assert "None: corpus.redact is not set" in page.text
+
+
+def test_a_rule_that_drops_most_is_named(three: RunFolder) -> None:
+    sources = _sources(three)
+    for counts in sources.values():
+        counts["dropped"]["short_lines"] = 2 * counts["in"]
+        counts["in"] *= 3
+    changed(three, sources=sources)
+    assert "66.7% were dropped for short lines. More than half of all" in page_of(three).text
 
 
 def test_nothing_left_of_a_source_is_an_alarm(three: RunFolder) -> None:
