@@ -13,6 +13,8 @@ from typing import NamedTuple
 #: An expression longer, or of more brackets within brackets, than this is no licence tag.
 MAXIMUM_EXPRESSION_CHARACTERS, MAXIMUM_BRACKETS = 400, 20
 
+_START_CHARACTERS = 1000
+
 _WORD = re.compile(r"[()]|[^\s()]+")
 _HEADER = re.compile(r"SPDX-License-Identifier:[ \t]*([^\n]{1,400})")
 #: What closes a comment that a header stands in.
@@ -148,7 +150,8 @@ _MARKS = (
     # A restriction that is put before or behind another licence.
     _Mark("LicenseRef-Commons-Clause", ("commons clause",)),
 )
-_NAMES = {mark.tag.casefold(): mark.tag for mark in _MARKS}
+#: Lower case -> the tag in SPDX's own capitals.
+NAMES = {mark.tag.casefold(): mark.tag for mark in _MARKS}
 
 
 def canonical(tag: str) -> str:
@@ -157,7 +160,7 @@ def canonical(tag: str) -> str:
     >>> canonical("apache-2.0"), canonical("odc-by")
     ('Apache-2.0', 'odc-by')
     """
-    return _NAMES.get(tag.strip().casefold(), tag.strip())
+    return NAMES.get(tag.strip().casefold(), tag.strip())
 
 
 def identify(text: str) -> str | None:
@@ -165,7 +168,7 @@ def identify(text: str) -> str | None:
 
     A file of several licences' texts is under all of them as far as one can tell: `A AND B`.
     """
-    if header := from_header(text):
+    if header := from_header(text[:_START_CHARACTERS]):  # further down it is another file's
         return header
     plain = " ".join(text.casefold().replace("‘", "'").replace("’", "'").split())
     found = dict.fromkeys(

@@ -96,7 +96,7 @@ SYNTAXES: dict[str, Syntax] = {
     "Zig": Syntax(("//",), (), ("double", "character")),
 }
 
-_PREFIX = re.compile(r"\b[rRbBuUfF]{1,2}\Z")
+_PREFIXES = frozenset("rRbBuUfF")
 #: A docstring is a statement of its own: nothing goes on before it.
 _GOES_ON = frozenset("([{,=+%\\")
 
@@ -182,7 +182,9 @@ def _end_of_nested(text: str, found: re.Match[str], language: str) -> int:
 
 def _is_docstring(text: str, start: int) -> bool:
     """Whether a string begins its line, and no expression goes on there."""
-    before = _PREFIX.sub("", text[max(0, start - 400) : start])
+    for _ in range(2):
+        start -= text[start - 1 : start] in _PREFIXES
+    before = text[max(0, start - 400) : start]
     plain = before.rstrip()
     begins_line = not plain or "\n" in before[len(plain) :]
     return begins_line and (not plain or plain[-1] not in _GOES_ON)
