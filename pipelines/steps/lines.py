@@ -63,7 +63,8 @@ def _digests(place: Workplace, part: int, partitions: int) -> Iterator[tuple[int
 
 def _texts(place: Workplace, part: int) -> list[str]:
     column = parts.columns(place.part(part), "text")["text"]
-    return list(column.take(place.left(part, len(column))).to_pylist())
+    left = np.array(place.left(part, len(column)), np.int64)  # of none, too, whole numbers
+    return list(column.take(left).to_pylist())
 
 
 def first_lines(texts: Sequence[str]) -> tuple[dict[bytes, int], list[bool]]:

@@ -128,6 +128,18 @@ def test_a_line_stays_where_it_stands_first(make_run, folder, write, prose, rows
     assert (dropped["reason"], dropped["detail"]) == ("repeated_lines", "7 < 20 words left")
 
 
+def test_a_part_of_which_nothing_is_left_goes_through_every_step(
+    make_run, folder, write, prose, rows, monkeypatch
+):
+    monkeypatch.setattr(parts, "PART_DOCUMENTS", 5)
+    texts = [prose(i) for i in range(20)]
+    path = write("a", [{"text": text} for text in [*texts, *texts]])
+    ways = {"exact": True, "urls": True, "lines": True, "near": {}}
+    curate(make_run(path, kind="jsonl", deduplicate=ways), folder)
+    assert sorted(each["text"] for each in rows(folder.documents)) == sorted(texts)
+    assert [each["reason"] for each in rows(folder.rejected)] == ["duplicate"] * 20
+
+
 def test_of_sources_the_one_of_higher_priority_stays(make_run, folder, write, prose, rows):
     path = write("a", [{"text": prose(i)} for i in range(12)])
     sources = [
