@@ -111,7 +111,7 @@ class TestAllowed:
             ("GPL-2.0 WITH Linux-syscall-note", False),
             ("falcon llm", True),
             *((bad, False) for bad in ("", " ", "MIT OR", "OR MIT", "(MIT", "MIT)", "MIT ISC")),
-            *((bad, False) for bad in ("()", "MIT WITH", "MIT WITH (ISC)", "AND", "MIT AND OR ISC")),
+            *((bad, False) for bad in ("()", "MIT WITH", "MIT WITH (ISC)", "MIT AND OR ISC")),
             ("(" * 21 + "MIT" + ")" * 21, False),
             ("(" * 20 + "MIT" + ")" * 20, True),
             ("MIT OR " * 100 + "MIT", False),
