@@ -60,7 +60,8 @@ def _rule(facts: CorpusFacts, reason: str, kept: _Kept, is_open: bool) -> Html:
     count = facts.reasons[reason]
     title = tag("b", reason.replace("_", " "))
     share = percent(count, facts.total("in"))
-    told = tag("span", f" {number(count)} documents, {share} of all", class_="count")
+    documents = "document" if count == 1 else "documents"
+    told = tag("span", f" {number(count)} {documents}, {share} of all", class_="count")
     found = facts.rejected.examples.get(reason, [])
     pairs = [_pair(facts, document, kept) for document in found]
     if not pairs:
