@@ -224,6 +224,8 @@ def _all_of(expressions: list[str]) -> str | None:
 
 def _licence_above(folder: Path, root: Path) -> str | None:
     """The licence of the nearest folder of a tree that has one, up to the root of the source."""
+    if not folder.is_relative_to(root):  # a copy of a file that lies elsewhere
+        return None
     for each in (folder, *folder.parents):
         if found := _folder_licences(each):
             return _all_of(list(found))

@@ -140,6 +140,8 @@ def _card_above(path: Path, source: config.Source) -> tuple[Card, str]:
     """
     root = roots.root_of(source)
     whole = Path(source.path).expanduser().is_dir()
+    if not path.is_relative_to(root):  # a copy of a file that lies elsewhere
+        return Card(), path.name
     for level, folder in enumerate(path.parents):
         readme = folder / "README.md"
         if readme.is_file() and (card := _card(readme, readme.stat().st_mtime_ns)) is not None:
