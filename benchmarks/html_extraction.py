@@ -35,6 +35,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 MARGIN = 0.005
+DEPTHS = (1_000, 4_000, 9_000)
 
 Extract = Callable[[str], str]
 
@@ -199,6 +200,25 @@ def measure(pages: list[Page], ways: dict[str, Extract], runs: int) -> dict[str,
     return results
 
 
+def nested(ways: dict[str, Extract]) -> None:
+    """Prints how long pages of nested elements take: the time must not grow with their square."""
+    print("seconds for a page of nested div:")
+    print("| extractor | " + " | ".join(f"{depth:,}" for depth in DEPTHS) + " |")
+    print("|---|" + "---|" * len(DEPTHS))
+    for name, extract in ways.items():
+        seconds = []
+        for depth in DEPTHS:
+            page = "<div>" * depth + "A few words, and then some more of them. " * 9
+            start = time.process_time()
+            try:
+                found = bool(extract(page))
+            except Exception:  # whatever it raises, it says that it cannot
+                found = False
+            took = time.process_time() - start
+            seconds.append(f"{took:.2f}" if found else f"{took:.2f}, no text")
+        print(f"| {name} | {' | '.join(seconds)} |")
+
+
 def main() -> int:
     """Measures both sets; returns 1 if ours is not among the best."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -218,6 +238,7 @@ def main() -> int:
         print(f"{name}: ", end="")
         results = measure(pages, ways, arguments.runs)
         worse |= results["ours"] + MARGIN < max(results.values())
+    nested(ways)
     return int(worse)
 
 

@@ -27,9 +27,10 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-#: Elements within elements. Pages of people stay below 100; the parser looks through all open ones
-#: for each end tag that fits none, so that its time would grow with the square of a page's length.
-MAXIMUM_DEPTH = 2000
+#: Elements within elements, in pages of more than so many tags. Pages of people stay below 100; the
+#: parser looks through all open elements for each end tag that fits none, so that its time would
+#: grow with the square of a page's length.
+MAXIMUM_DEPTH, CHECKED_TAGS = 2000, 10_000
 
 #: A block with a larger share of its characters in links is no prose.
 MAXIMUM_LINK_SHARE = 0.5
@@ -132,7 +133,7 @@ def extract(html: str) -> str:
     >>> extract("<nav><a href=/>Home</a></nav><p>It is <b>one</b> page, and has this to say.")
     'It is one page, and has this to say.'
     """
-    if html.count("<") > MAXIMUM_DEPTH:
+    if html.count("<") > CHECKED_TAGS:
         _check_depth(html)
     blocks = _blocks(html)
     marked = _marked(blocks)
@@ -197,7 +198,11 @@ class _Target:
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """An element begins."""
-        if self._skipped or _is_left_out(name, attributes):
+        if (
+            self._skipped
+            or name in _LEFT_OUT
+            or ((attributes or name == "aside") and _is_left_out(name, attributes))
+        ):
             self._skipped += 1
             return
         self._marks.append(self._marks[-1] | self._mark(name, attributes))
@@ -273,11 +278,7 @@ class _Target:
 
 
 def _is_left_out(name: str, attributes: dict[str, str]) -> bool:
-    """Whether an element says that it is no part of the text."""
-    if name in _LEFT_OUT:
-        return True
-    if not attributes:
-        return name == "aside"
+    """Whether an element says by its attributes that it is no part of the text."""
     role = attributes.get("role", "").lower()
     if name == "aside" and role not in _ROLES_OF_NOTES:
         return "footnote" not in attributes.get("class", "")
