@@ -22,6 +22,7 @@ import pytest
 
 CACHE = Path(__file__).parents[2] / ".cache"
 POM = Path(__file__).parent / "flink" / "pom.xml"
+JOB_SERVER = POM.with_name("JobServer.java")
 BEAM_VERSION = "2.77.0"
 PRISM = f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{BEAM_VERSION}"
 TASK_MANAGERS, SLOTS = 2, 2
@@ -35,8 +36,8 @@ TASK_MANAGER_SIZES = {
     "taskmanager.memory.task.off-heap.size": "64mb",
     "taskmanager.memory.framework.heap.size": "64mb",
     "taskmanager.memory.framework.off-heap.size": "64mb",
-    "taskmanager.memory.network.min": "64mb",
-    "taskmanager.memory.network.max": "64mb",
+    "taskmanager.memory.network.min": "128mb",
+    "taskmanager.memory.network.max": "128mb",
     "taskmanager.memory.jvm-metaspace.size": "256mb",
     "taskmanager.memory.jvm-overhead.min": "192mb",
     "taskmanager.memory.jvm-overhead.max": "192mb",
@@ -72,7 +73,7 @@ def prism_binary():
 def flink_classpath():
     """A file with the paths of all archives; or what went wrong."""
     path = CACHE / "flink-1.19" / "classpath.txt"
-    if path.exists():
+    if path.exists() and all(Path(jar).exists() for jar in path.read_text().split(":")):
         return path, ""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".tmp")
@@ -150,9 +151,9 @@ class Prism:
         self._log = log
 
     def finished_jobs(self):
-        """What its log says of jobs that ended well."""
-        lines = self._log.read_text().splitlines()
-        return [line for line in lines if "DONE" in line]
+        """Names of the jobs that ended well, as its log says."""
+        entries = [json.loads(line) for line in self._log.read_text().splitlines()]
+        return [entry["job"] for entry in entries if entry["msg"] == "pipeline done!"]
 
 
 @contextlib.contextmanager
@@ -163,7 +164,7 @@ def prism(folder):
     (port,) = free_ports(1)
     command = [str(binary), f"--job_port={port}", "--serve_http=false", "--log_kind=json"]
     log = folder / "prism.log"
-    with process([*command, "--log_level=debug"], log) as started:
+    with process(command, log) as started:
         wait_until(lambda: listens(port) or started.poll() is not None, "Prism")
         yield Prism(port, log)
 
@@ -184,14 +185,21 @@ class Flink:
         arguments: Beam's, to run a job on it.
     """
 
-    def __init__(self, job_port, rest_port, task_managers, archive):
-        self.arguments = [*portable(job_port), "--parallelism=2", f"--files_to_stage={archive}"]
+    def __init__(self, job_port, rest_port, task_managers):
+        self.arguments = [*portable(job_port), "--parallelism=2"]
         self._rest, self._task_managers = f"http://localhost:{rest_port}", task_managers
 
     def ask(self, path):
         """What the job manager says."""
         with urllib.request.urlopen(self._rest + path, timeout=10) as answer:
             return json.load(answer)
+
+    def has_all_slots(self):
+        """Whether every task manager is there; at first not even the job manager answers."""
+        try:
+            return self.ask("/overview")["slots-available"] == TASK_MANAGERS * SLOTS
+        except OSError:
+            return False
 
     def jobs(self):
         """Of each job the id and the state."""
@@ -251,14 +259,12 @@ def flink(folder):
             main += (f"{runtime}.taskexecutor.TaskManagerRunner", "-c", str(folder))
             named = ("-D", f"taskmanager.resource-id={name}")
             task_managers[name] = start(name, *java, *main, *sizes, *named)
-        driver = "org.apache.beam.runners.flink.FlinkJobServerDriver"
+        server = (str(JOB_SERVER), str(_empty_archive(folder)), f"--flink-master=localhost:{rest}")
         ports = [f"--job-port={job}", f"--artifact-port={artifact}"]
         ports += [f"--expansion-port={expansion}", f"--artifacts-dir={folder / 'artifacts'}"]
-        start("job-server", *java, "-Xmx512m", driver, f"--flink-master=localhost:{rest}", *ports)
-        cluster = Flink(job, rest, task_managers, _empty_archive(folder))
-        wait_until(lambda: listens(job) and listens(rest), "Flink", 90)
-        slots = TASK_MANAGERS * SLOTS
-        wait_until(lambda: cluster.ask("/overview")["slots-available"] == slots, "slots", 90)
+        start("job-server", *java, "-Xmx512m", *server, *ports)
+        cluster = Flink(job, rest, task_managers)
+        wait_until(lambda: listens(job) and cluster.has_all_slots(), "Flink", 90)
         yield cluster
 
 
@@ -293,7 +299,7 @@ def _write_configuration(folder, rpc_port, rest_port):
 
 
 def _empty_archive(folder):
-    """In the place of all archives, which the job server would send with every job."""
+    """What is sent with a job."""
     path = folder / "empty.jar"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("META-INF/MANIFEST.MF", "Manifest-Version: 1.0\n")
