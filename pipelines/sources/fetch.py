@@ -6,6 +6,7 @@ kind `fetch`; the archive it writes holds every page and, for every address with
 
 from __future__ import annotations
 
+import heapq
 import os
 import re
 from collections import Counter, deque
@@ -96,11 +97,13 @@ def _in_turns(urls: Iterable[str], worker: Fetcher) -> Iterator[str]:
     hosts: dict[str, deque[str]] = {}
     for url in urls:
         hosts.setdefault(url.partition("://")[2].partition("/")[0].lower(), deque()).append(url)
-    while hosts:
-        host = min(hosts, key=lambda each: worker.ready(hosts[each][0]))
-        yield hosts[host].popleft()
-        if not hosts[host]:
-            del hosts[host]
+    waiting = [(0.0, turn, queue) for turn, queue in enumerate(hosts.values())]
+    while waiting:
+        _, turn, queue = heapq.heappop(waiting)
+        url = queue.popleft()
+        yield url
+        if queue:
+            heapq.heappush(waiting, (worker.ready(url), turn + len(hosts), queue))
 
 
 def _beginning(settings: config.Fetch, clock: Clock) -> bytes:

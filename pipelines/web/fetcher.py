@@ -201,7 +201,8 @@ def stamp(clock: Clock) -> str:
 
 
 def _join(base: str, location: str) -> str:
+    """Where a redirect leads; servers write other characters than ASCII as they are, in UTF-8."""
     try:
-        return urllib.parse.urljoin(base, location)
+        return urllib.parse.urljoin(base, location.encode("latin-1").decode("utf-8"))
     except ValueError:
         raise RefusedError("a redirect to no address") from None

@@ -109,10 +109,11 @@ def content(response: Response, maximum_bytes: int) -> bytes:
         _check_length(response)
     for coding in reversed(codings):
         if coding == "chunked":
-            body = dechunk(body) if _CHUNK.match(body.split(b"\n", 1)[0]) else body
+            first = body[:_CHUNK_LINE_BYTES].partition(b"\n")[0]
+            body = dechunk(body) if _CHUNK.fullmatch(first) else body
         elif coding in _DECODERS:
             body = _DECODERS[coding](body, maximum_bytes)
-        else:
+        elif not _looks_plain(body):  # servers write utf-8, none and more in that field
             raise MessageError("a content coding that is not known")
     if len(body) > maximum_bytes:
         raise MessageError(f"a body of more than {maximum_bytes} bytes")
@@ -182,12 +183,17 @@ def _gzip(body: bytes, maximum_bytes: int) -> bytes:
 
 def _deflate(body: bytes, maximum_bytes: int) -> bytes:
     """Zlib's format as RFC 9110 has it, or the bare stream as some servers send it."""
-    if not body or body[:1].isspace() or body.startswith(b"<"):
+    if _looks_plain(body):
         return body
     try:
         return _inflate(zlib.decompressobj(), body, maximum_bytes)
     except zlib.error:
         return _inflate(zlib.decompressobj(wbits=-15), body, maximum_bytes)
+
+
+def _looks_plain(body: bytes) -> bool:
+    """Whether a body begins as pages do, and no compressed data."""
+    return not body or body[:1].isspace() or body.startswith((b"<", b"\xef\xbb\xbf"))
 
 
 def _inflate(member: Any, body: bytes, maximum_bytes: int) -> bytes:
@@ -201,7 +207,7 @@ def _inflate(member: Any, body: bytes, maximum_bytes: int) -> bytes:
 
 def _brotli(body: bytes, maximum_bytes: int) -> bytes:
     """Brotli has no magic: what it cannot decompress and looks like a page was decoded already."""
-    if body[:1].isspace() or body.startswith(b"<"):
+    if _looks_plain(body):
         return body
     member = brotli.Decompressor()
     parts, total, rest = [], 0, body

@@ -3,12 +3,16 @@
 import datetime
 import gzip
 import http.server
+import ssl
 import threading
 import time
 from collections import Counter
 from typing import NamedTuple
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from llm_keras import config
 from pipelines.sources import KINDS, Passed, Text, fetch
@@ -434,6 +438,53 @@ class TestPace:
         assert counts == {"fetched": 1}
         assert found[0].url.endswith("/9")
         assert get(site, "/3")[0] == {"redirects": 1}
+
+    def test_a_redirect_in_other_letters(self, site, get):
+        site.answers["/a"] = Answer(
+            b"", 302, (("Location", "/caf\u00e9".encode().decode("latin-1")),)
+        )
+        counts, found = get(site, "/a")
+        assert counts == {"fetched": 1}
+        assert found[0].url.endswith("/caf%C3%A9")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate for `secure.test`, signed by itself, and its key."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "secure.test")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("secure.test")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "all.pem"
+    secret = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + secret)
+    return path
+
+
+@pytest.mark.parametrize(("host", "count"), [("secure.test", "fetched"), ("other.test", "robots")])
+def test_a_certificate_must_be_the_hosts(site, certificate, tmp_path, fake_time, host, count):
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificate)
+    site.server.socket = server.wrap_socket(site.server.socket, server_side=True)
+    trusting = network(site)._replace(tls=lambda: ssl.create_default_context(cafile=certificate))
+    path = tmp_path / "a.warc.gz"
+    urls = [f"https://{host}:{site.port}/a"]
+    assert fetch.fetch_to_warc(urls, settings(), path, trusting, fake_time.clock) == {count: 1}
+    assert ("/a" in site.paths) == (count == "fetched")
 
 
 def test_a_list_of_addresses(tmp_path):

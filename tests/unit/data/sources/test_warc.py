@@ -233,7 +233,10 @@ class TestCodings:
 
     @pytest.mark.parametrize(
         "header",
-        [*(f"Content-Encoding: {coding}" for coding in CODINGS), "Transfer-Encoding: chunked"],
+        [
+            *(f"Content-Encoding: {coding}" for coding in (*CODINGS, "utf-8", "none")),
+            "Transfer-Encoding: chunked",
+        ],
     )
     def test_a_body_that_the_crawler_has_decoded(self, write, read, texts, header):
         block = http(html(1), header, "Content-Length: 99999")
@@ -251,7 +254,7 @@ class TestCodings:
             (http(chunked(html(1))[:-9], "Transfer-Encoding: chunked"), "cut short"),
             (http(b"5\r\nabcdefgh\r\n0\r\n\r\n", "Transfer-Encoding: chunked"), "damaged"),
             (http(b"\x1f\x8bnonsense", "Content-Encoding: gzip"), "damaged"),
-            (http(html(1), "Content-Encoding: rot13"), "coding that is not known"),
+            (http(b"uryyb", "Content-Encoding: rot13"), "coding that is not known"),
             (http(html(1), "Content-Encoding: gzip, gzip, gzip, gzip"), "more than 3 times"),
             (http(html(1), "Content-Length: 5000"), "expected 5000: cut short"),
             (b"GET / HTTP/1.1\r\n\r\n", "no status line"),
