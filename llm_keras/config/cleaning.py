@@ -113,4 +113,6 @@ class Mixture(Config):
     maximum_epochs: PositiveFloat = Field(
         4.0, description="Repeats beyond four teach little (Muennighoff et al. 2023)."
     )
-    tolerance: Fraction = Field(0.05, description="A share further off is named in the report.")
+    tolerance: Fraction = Field(
+        0.05, description="A share further off, relative to itself, is named in the report."
+    )

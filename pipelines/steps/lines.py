@@ -41,18 +41,24 @@ class RemoveLines(beam.PTransform):
     def expand(self, numbers: Any) -> Any:
         """Two groupings: by line, then by part."""
         place, partitions = self.place, self.partitions
-        return (
-            numbers
-            | "Digests" >> beam.FlatMap(lambda part: _digests(place, part, partitions))
+        found = numbers | "Digests" >> beam.FlatMap(
+            lambda part: _digests(place, part, partitions)
+        ).with_outputs("counts", main="lines")
+        written = (
+            found.lines
             | "ByLine" >> beam.GroupByKey()
             | "Compare" >> beam.FlatMapTuple(lambda _, pieces: _compare(pieces))
             | "ByPart" >> beam.GroupByKey()
             | "Write" >> beam.MapTuple(lambda part, pieces: _write(place, part, pieces))
         )
+        return (found.counts, written) | "Counts" >> beam.Flatten()
 
 
-def _digests(place: Workplace, part: int, partitions: int) -> Iterator[tuple[int, keys.Place]]:
-    first, _ = first_lines(_texts(place, part))
+def _digests(place: Workplace, part: int, partitions: int) -> Iterator[Any]:
+    texts = _texts(place, part)
+    first, again = first_lines(texts)
+    counts = {"steps": {LINES: {"in": len(texts), "lines": sum(again)}}}
+    yield beam.pvalue.TaggedOutput("counts", counts)
     table = np.zeros(len(first), LINE)
     digests = np.frombuffer(b"".join(first), np.uint8).reshape(-1, 16)
     table["key0"], table["key1"] = keys.halves(digests)

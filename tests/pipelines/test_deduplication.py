@@ -126,6 +126,10 @@ def test_a_line_stays_where_it_stands_first(make_run, folder, write, prose, rows
     assert not any(menu.upper() in text for text in kept)
     (dropped,) = rows(folder.rejected)
     assert (dropped["reason"], dropped["detail"]) == ("repeated_lines", "7 < 20 words left")
+    steps = {each["step"]: each for each in json.loads(folder.curation.read_text())["steps"]}
+    lines = "\n".join([*texts, short]).lower().replace("  ", "").split("\n")
+    assert steps["lines"]["in"] == 13
+    assert steps["lines"]["lines"] == len([each for each in lines if each]) - len({*lines} - {""})
 
 
 def test_a_part_of_which_nothing_is_left_goes_through_every_step(

@@ -1,10 +1,13 @@
 """Each variable matches exactly one row for each of its axes."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
 
-from llm_keras import config
+from llm_keras import config, models
+from llm_keras.accounting import spread
+from llm_keras.accounting.weights import weights
 from llm_keras.errors import UserError
 from llm_keras.layers.dimensions import DIMENSIONS
 from llm_keras.parallel.layout_tables import TABLE, over_data, piece_bytes, spec_of
@@ -86,3 +89,29 @@ def test_bytes_of_a_piece():
 def test_what_no_strategy_does_is_refused(settings, remedy):
     with pytest.raises(ValueError, match=remedy):
         config.Parallelism(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "most"),
+    [
+        ({}, 1.0),
+        ({"kind": "encoder_decoder"}, 1.0),
+        ({"experts": {"num_experts": 4, "experts_per_token": 2}}, 1.0),
+        # Biases count as whole where they are planned; the table cuts some.
+        ({"use_bias": True, "normalization": "layer_norm", "positions": "learned"}, 1.02),
+    ],
+)
+def test_what_is_planned_for_a_device_is_what_the_table_gives_it(settings, most):
+    """`accounting.spread` cannot import the table; here they meet."""
+    shape = {"num_layers": 2, "hidden_dim": 32, "intermediate_dim": 64, "num_query_heads": 4}
+    model = config.Model(num_key_value_heads=2, **shape, **settings)
+    network = models.build_model(model, vocabulary_size=128, sequence_length=16)
+    held = 0
+    for each in network.trainable_variables:
+        pieces = 2 if "model" in spec_of(each, {"model": 2}) else 1
+        held += math.prod(each.shape) // pieces
+    parallelism = config.Parallelism(strategy="dtensor", model=2)
+    planned = sum(
+        each.count * spread.weights_share(each, parallelism) for each in weights(model, 128, 16)
+    )
+    assert held <= planned <= held * most
