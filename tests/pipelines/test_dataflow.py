@@ -4,25 +4,19 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-pytest.importorskip("google.cloud.dataflow")
-from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.portability.api import beam_runner_api_pb2
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.transforms.environments import EmbeddedPythonEnvironment
-
 from llm_keras import run_file
-from llm_keras.tokenizers import train_tokenizer
-from pipelines import options
-from pipelines.curate import curate
-from pipelines.tokenize import tokenize
+from llm_keras.run_folder import RunFolder
+from tests.packages import fetch_pip
+from tests.tokenizer_files import smollm2
 
 IMAGE = "example/llm-keras-beam-worker:1"
-DATAFLOW = [
+ARGUMENTS = [
     "--runner=DataflowRunner",
-    "--dry_run",
+    "--dry_run=true",
     "--project=example",
     "--region=europe-west4",
     "--temp_location=gs://example/temp",
@@ -31,100 +25,95 @@ DATAFLOW = [
     "--machine_type=n2-standard-4",
     "--max_num_workers=200",
 ]
-#: No object of this size belongs into a job: a tokenizer's model has several times as much.
+#: What the runner needs beside Beam. Installed, they would make every start of Beam slower.
+PACKAGES = {
+    "google-cloud-dataflow-client": "0.13.0",
+    "google-cloud-storage": "3.17.1",
+    "google-cloud-core": "2.8.0",
+    "google-resumable-media": "2.11.0",
+}
+#: No object of this size belongs into a job: a tokenizer has many times as much.
 MOST_BYTES = 100_000
 
 
+def python(*arguments):
+    """Runs a program that finds the packages."""
+    folders = [str(fetch_pip(name, version)) for name, version in PACKAGES.items()]
+    root = str(Path(__file__).parents[2])
+    places = {"PYTHONPATH": os.pathsep.join([root, *folders]), "NO_GCE_CHECK": "true"}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | places,
+        timeout=200,
+    )
+
+
 @pytest.fixture(scope="module")
-def run(letters, make_run):
-    near = {"exact": True, "lines": True, "near": {}}
-    mixture = {"deduplicate": near, "mixture": {}, "test_fraction": 0.1, "redact": {}}
-    return make_run(letters, **mixture)
+def settings(tmp_path_factory, letters, make_run):
+    corpus = {
+        "deduplicate": {"lines": True, "near": {}},
+        "mixture": {},
+        "test_fraction": 0.1,
+        "redact": {},
+    }
+    path = tmp_path_factory.mktemp("settings") / "run.yaml"
+    path.write_text(run_file.dump(make_run(letters, **corpus)))
+    return path
 
 
-@pytest.fixture
-def jobs(monkeypatch):
-    """Every job that is built; what it would do is done here, so that the next one has input."""
-    built = []
-
-    def build_and_run(pipeline):
-        here = pipeline.to_runner_api(default_environment=EmbeddedPythonEnvironment.default())
-        built.append(pipeline.run().job)
-        FnApiRunner().run_via_runner_api(here, PipelineOptions()).wait_until_finish()
-
-    monkeypatch.setattr(options, "_run_watched", build_and_run)
-    monkeypatch.setattr(options, "_check_submitted", lambda pipeline: None)
-    return built
+@pytest.fixture(scope="module")
+def output(tmp_path_factory):
+    return tmp_path_factory.mktemp("output") / "run"
 
 
-@pytest.fixture
-def built(jobs, run, folder):
-    curate(run, folder, DATAFLOW)
-    train_tokenizer(run, folder)
-    tokenize(run, folder, DATAFLOW)
-    return jobs
+@pytest.fixture(scope="module")
+def jobs(settings, output):
+    """What is in each job; with a tokenizer of a real size."""
+    folder = RunFolder(output)
+    (folder.root / "tokenizer").mkdir(parents=True)
+    (folder.root / "tokenizer" / "tokenizer.json").write_bytes(smollm2())
+    program = Path(__file__).with_name("dataflow_jobs.py")
+    done = python(str(program), str(settings), str(output), *ARGUMENTS)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
-def parts(job):
-    """Name -> payload of every transform that has one."""
-    transforms = job.proto_pipeline.components.transforms.values()
-    return {each.unique_name: each.spec.payload for each in transforms if each.spec.payload}
-
-
-def test_each_step_is_a_batch_job_with_our_image(built):
-    assert len(built) >= 6
-    for job in built:
-        description = json.loads(job.json())
-        assert description["type"] == "JOB_TYPE_BATCH"
-        images = {
-            beam_runner_api_pb2.DockerPayload.FromString(each.payload).container_image
-            for each in job.proto_pipeline.components.environments.values()
-        }
-        assert images == {IMAGE}
-    names = [name for job in built for name in parts(job)]
+def test_each_step_is_a_batch_job_with_our_image(jobs):
+    assert len(jobs) >= 6
+    for job in jobs:
+        assert job["type"] == "JOB_TYPE_BATCH"
+        assert job["images"] == [IMAGE]
+    names = [name for job in jobs for name in job["payloads"]]
     assert any("Encode" in name for name in names)
     assert any("WriteShard" in name for name in names)
 
 
-def test_nothing_large_travels_with_a_job(built, folder):
+def test_nothing_large_travels_with_a_job(jobs, output):
     """Nor the tokenizer: workers read it where it lies."""
-    model = folder.tokenizer_model.read_bytes()
-    for job in built:
-        sizes = {name: len(payload) for name, payload in parts(job).items()}
-        assert sizes
-        assert max(sizes.values()) < MOST_BYTES, max(sizes, key=sizes.get)
-        assert model[1000:1100] not in job.proto_pipeline.SerializeToString()
+    assert RunFolder(output).tokenizer_model.stat().st_size > 10 * MOST_BYTES
+    for job in jobs:
+        largest = max(job["payloads"], key=job["payloads"].get)
+        assert 0 < job["payloads"][largest] < MOST_BYTES, largest
 
 
-def test_what_is_grouped_by_has_a_coder_that_is_the_same_on_every_machine(built):
+def test_keys_have_a_coder_that_is_the_same_on_every_machine(jobs):
     """Dataflow groups by the bytes of keys."""
-    for job in built:
-        components = job.proto_pipeline.components
-        for transform in components.transforms.values():
-            if transform.spec.urn != "beam:transform:group_by_key:v1":
-                continue
-            (collection,) = transform.inputs.values()
-            coder = components.coders[components.pcollections[collection].coder_id]
-            assert coder.spec.urn == "beam:coder:kv:v1"
-            assert "pickle" not in components.coders[coder.component_coder_ids[0]].spec.urn
+    keys = [key for job in jobs for key in job["keys"]]
+    assert keys
+    assert {tuple(key) for key in keys} == {("beam:coder:kv:v1", True)}
 
 
 @pytest.mark.parametrize("stage", ["curate", "tokenize"])
 def test_the_command_builds_a_job_and_says_that_it_was_not_submitted(
-    stage, run, folder, tmp_path, monkeypatch
+    stage, settings, jobs, output, hashes
 ):
-    curate(run, folder)
-    train_tokenizer(run, folder)
-    (tmp_path / "run.yaml").write_text(run_file.dump(run))
-    command = [sys.executable, "-m", f"pipelines.{stage}", "--run", str(tmp_path / "run.yaml")]
-    done = subprocess.run(
-        [*command, "--output", str(folder.root), *DATAFLOW],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"NO_GCE_CHECK": "true"},
-        timeout=120,
-    )
+    folder = RunFolder(output)
+    before = hashes(folder)
+    command = ("-m", f"pipelines.{stage}", "--run", str(settings), "--output", str(output))
+    done = python(*command, *ARGUMENTS)
     said = "--dry_run: a job was built for DataflowRunner, and not submitted\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, "", said)
-    assert not folder.manifest.exists()
+    assert hashes(folder) == before
