@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+#: datatrove's decisions on `frozen_documents`, written by benchmarks/rule_parity.py.
+FROZEN = Path(__file__).parent / "unit" / "data" / "datatrove_decisions.json"
 EXAMPLES = Path(__file__).parents[1] / "examples" / "data" / "state_of_the_union"
 #: Words and lines as the web has them.
 _ODD_WORDS = """
@@ -19,7 +21,7 @@ _ODD_WORDS = """
     C# .NET node.js file.txt snake_case camelCase <b> </b> {x} [y] (z) "quoted" 'single' “curly”
     ‘curly’ «angles» a,b x=y 1+1 2^3 5*6 50°C 98.6°F. ½ ² № © ™ ® • ◦ ▪ → ✓ 😀 ❤ naïve café Ünder
     straße Ελλάδα Москва 東京 日本語。 한국어 العربية עברית हिन्दी ไทย U.S.A. Ph.D. vs. etc.
-    No. 1st 2nd 12:30 12/25/1999 192.168.0.1 v1.2.3 +1-555-0100 (555) --flag -x /usr/bin C:\dir 100%
+    No. 1st 2nd 12:30 12/25/1999 192.168.0.1 v1.2.3 +1-555-0100 (555) --flag -x /usr/bin C:/dir 100%
 """
 ODD_WORDS = tuple(_ODD_WORDS.split())
 ODD_LINES = (
@@ -59,6 +61,12 @@ def shipped_texts() -> list[str]:
     return [path.read_text(encoding="utf-8") for path in sorted(EXAMPLES.glob("*.txt"))]
 
 
+def frozen_documents() -> list[str]:
+    """Documents that come with the repository, and odd ones made of them."""
+    texts = shipped_texts()
+    return [*(text[:5000] for text in texts), *odd_documents(texts, 420, seed=7)]
+
+
 def odd_documents(texts: Sequence[str], count: int, seed: int) -> list[str]:
     """Makes documents of the sentences of `texts`."""
     rng = random.Random(seed)
@@ -68,7 +76,7 @@ def odd_documents(texts: Sequence[str], count: int, seed: int) -> list[str]:
     for number in range(count):
         pool = rng.choice(pools)
         start = rng.randrange(len(pool))
-        made.append(makers[number % len(makers)](rng, pool[start : start + rng.randint(1, 60)]))
+        made.append(makers[number % len(makers)](rng, pool[start : start + rng.randint(1, 40)]))
     return made
 
 

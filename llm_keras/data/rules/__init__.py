@@ -111,7 +111,7 @@ def _symbol_rules(settings: config.Symbols) -> list[Rule]:
             ("ellipsis_lines",),
         ),
         Rule(alphabetic, ("alphabetic_words",)),
-        Rule(lambda view: symbols.stop_words(view.counts, wanted, fewest), ("stop_words",)),
+        Rule(lambda view: symbols.stop_words(set(view.words), wanted, fewest), ("stop_words",)),
     ]
 
 
@@ -122,7 +122,7 @@ def _repetition_rules(settings: config.Repetition) -> list[Rule]:
     return [
         Rule(
             lambda view: repetition.repeated_parts(
-                "line", view.parts, len(view.text), lines, line_characters
+                "line", view.parts, len(view.text), lines, line_characters, view.note
             ),
             ("duplicate_lines", "duplicate_line_characters"),
         ),
@@ -181,7 +181,9 @@ def _line_rules(settings: config.LineQuality) -> list[Rule]:
             ("punctuated_lines",),
         ),
         Rule(
-            lambda view: line_quality.short_lines(view.lines, characters, short),
+            lambda view: line_quality.short_lines(
+                view.note("short_lines", view.short_lines(characters)), short
+            ),
             ("short_lines",),
         ),
         Rule(
@@ -194,7 +196,8 @@ def _line_rules(settings: config.LineQuality) -> list[Rule]:
         ),
         Rule(
             lambda view: line_quality.newlines_per_word(
-                view.text.count("\n"), len(view.words), settings.maximum_newlines_per_word
+                view.note("newlines_per_word", view.newlines_per_word),
+                settings.maximum_newlines_per_word,
             ),
             ("newlines_per_word",),
         ),

@@ -7,8 +7,6 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from llm_keras.data.rules.verdict import KEEP, Verdict, drop
 
 
@@ -19,9 +17,8 @@ def punctuated_lines(fraction: float, minimum: float) -> Verdict:
     return KEEP
 
 
-def short_lines(lines: Sequence[str], characters: int, maximum: float) -> Verdict:
-    """At most this fraction of the lines has `characters` characters or fewer."""
-    fraction = sum(len(line) <= characters for line in lines) / max(len(lines), 1)
+def short_lines(fraction: float, maximum: float) -> Verdict:
+    """At most this fraction of the lines is short."""
     return KEEP if fraction <= maximum else drop("short_lines", f"{fraction:.3f} > {maximum:g}")
 
 
@@ -39,9 +36,8 @@ def repeated_line_characters(repeated: int, total: int, maximum: float) -> Verdi
     return KEEP
 
 
-def newlines_per_word(newlines: int, num_words: int, maximum: float) -> Verdict:
+def newlines_per_word(quotient: float, maximum: float) -> Verdict:
     """At most so many line feeds for each word: lists have more."""
-    quotient = newlines / max(num_words, 1)
     if quotient > maximum:
         return drop("newlines_per_word", f"{quotient:.3f} > {maximum:g}")
     return KEEP

@@ -25,8 +25,20 @@ def duplicates(parts: Sequence[str]) -> tuple[int, int]:
     return len(parts) - len(unique), sum(map(len, parts)) - sum(map(len, unique))
 
 
+Note = Callable[[str, float], object]
+
+
+def _note_nothing(name: str, value: float) -> None:
+    """For callers that want no figures."""
+
+
 def repeated_parts(
-    name: str, parts: Sequence[str], total: int, maximum: float, maximum_characters: float
+    name: str,
+    parts: Sequence[str],
+    total: int,
+    maximum: float,
+    maximum_characters: float,
+    note: Note = _note_nothing,
 ) -> Verdict:
     """Gopher: at most these fractions of the lines or paragraphs repeat an earlier one.
 
@@ -36,8 +48,10 @@ def repeated_parts(
         total: Characters of the text, what stands between its parts included.
         maximum: Largest fraction of parts.
         maximum_characters: Largest fraction of characters.
+        note: Is told the fraction of characters, by the name of its reason.
     """
     repeated, characters = duplicates(parts)
+    note(f"duplicate_{name}_characters", characters / max(total, 1))
     if repeated > maximum * len(parts):
         return drop(f"duplicate_{name}s", f"{repeated / len(parts):.3f} > {maximum:g}")
     if characters > maximum_characters * total:
@@ -51,7 +65,7 @@ def repeated_ngrams(
     total: int,
     top: Mapping[int, float],
     duplicate: Mapping[int, float],
-    note: Callable[[str, float], object] = lambda *_: None,
+    note: Note = _note_nothing,
 ) -> Verdict:
     """Gopher: at most these fractions of a text's characters stand in repeated n-grams.
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from llm_keras.data.rules.language import Identified, identify_language
 from llm_keras.data.rules.marks import LINE_ENDS
-from llm_keras.data.rules.words import split_words
+from llm_keras.data.rules.words import LONGEST_PIECE, MAXIMUM_PIECES, split_words
 
 _LINE_FEEDS = re.compile(r"\n+")
 _BLANK_LINES = re.compile(r"\n{2,}")
@@ -20,6 +20,27 @@ _SIGNS = (
     + "".join(map(chr, (*range(9), 11, 12, *range(13, 32), *range(127, 160))))
 )
 _SIGNS += "".join(LINE_ENDS)
+
+
+SIGN, SPOKEN, ALPHABETIC = range(3)
+
+
+class _Kinds(dict[str, int]):
+    """Whether a word is a sign, has a letter, or neither; remembered for the next text."""
+
+    def __missing__(self, word: str) -> int:
+        if word.isalpha() or any(map(str.isalpha, word)):
+            kind = ALPHABETIC
+        else:
+            kind = SPOKEN if word.strip(_SIGNS) else SIGN
+        if len(word) <= LONGEST_PIECE:
+            if len(self) >= MAXIMUM_PIECES:
+                self.clear()
+            self[word] = kind
+        return kind
+
+
+_KINDS = _Kinds()
 
 
 class Totals(NamedTuple):
@@ -74,7 +95,7 @@ class TextView:
         self.removed_lines += removed
         if text != self.text:
             self.text = text
-            for name in ("words", "counts", "totals", "lines", "parts", "paragraphs"):
+            for name in ("words", "totals", "lines", "parts", "paragraphs"):
                 self.__dict__.pop(name, None)
 
     def note(self, measure: str, value: float) -> float:
@@ -88,24 +109,13 @@ class TextView:
         return split_words(self.text)
 
     @cached_property
-    def counts(self) -> Counter[str]:
-        """How often each word occurs."""
-        return Counter(self.words)
-
-    @cached_property
     def totals(self) -> Totals:
-        """What the words add up to; each different one is looked at once."""
-        spoken = characters = alphabetic = 0
-        for word, count in self.counts.items():
-            if word.isalpha():
-                alphabetic += count
-            elif not word.strip(_SIGNS):
-                continue
-            elif any(map(str.isalpha, word)):
-                alphabetic += count
-            spoken += count
-            characters += count * len(word)
-        return Totals(len(self.words), spoken, characters, alphabetic)
+        """What the words add up to."""
+        kinds = list(map(_KINDS.__getitem__, self.words))
+        signs = [word for word, kind in zip(self.words, kinds, strict=True) if kind == SIGN]
+        characters = sum(map(len, self.words)) - sum(map(len, signs))
+        spoken = len(kinds) - len(signs)
+        return Totals(len(kinds), spoken, characters, kinds.count(ALPHABETIC))
 
     @cached_property
     def lines(self) -> list[str]:
@@ -117,6 +127,15 @@ class TextView:
         """The fraction of the lines that end in a mark that ends a sentence."""
         ended = sum(line[-1] in LINE_ENDS for line in self.lines)
         return ended / max(len(self.lines), 1)
+
+    def short_lines(self, characters: int) -> float:
+        """The fraction of the lines that have `characters` characters or fewer."""
+        return sum(len(line) <= characters for line in self.lines) / max(len(self.lines), 1)
+
+    @property
+    def newlines_per_word(self) -> float:
+        """Line feeds for each word."""
+        return self.text.count("\n") / max(len(self.words), 1)
 
     @cached_property
     def parts(self) -> list[str]:

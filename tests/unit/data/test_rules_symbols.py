@@ -54,10 +54,10 @@ def test_marks_of_many_scripts_end_a_line():
 
 
 def test_short_lines():
-    long, short = "x" * 31, "x" * 30
-    assert line_quality.short_lines([short] * 67 + [long] * 33, 30, 0.67).keep
-    assert line_quality.short_lines([short] * 68 + [long] * 32, 30, 0.67).reason == "short_lines"
-    assert line_quality.short_lines([], 30, 0.67).keep
+    assert line_quality.short_lines(0.67, 0.67).keep
+    assert line_quality.short_lines(0.68, 0.67).reason == "short_lines"
+    assert TextView("\n".join(["x" * 30] * 3 + ["x" * 31, " "])).short_lines(30) == 0.75
+    assert TextView("").short_lines(30) == 0
 
 
 @pytest.mark.parametrize(("repeated", "reason"), [(1, ""), (2, "repeated_line_characters")])
@@ -65,9 +65,11 @@ def test_repeated_line_characters(repeated, reason):
     assert line_quality.repeated_line_characters(repeated, 100, 0.01).reason == reason
 
 
-@pytest.mark.parametrize(("newlines", "reason"), [(3, ""), (4, "newlines_per_word")])
-def test_newlines_per_word(newlines, reason):
-    assert line_quality.newlines_per_word(newlines, 10, 0.3).reason == reason
+def test_newlines_per_word():
+    assert line_quality.newlines_per_word(0.3, 0.3).keep
+    assert line_quality.newlines_per_word(0.31, 0.3).reason == "newlines_per_word"
+    assert TextView("one\ntwo\n").newlines_per_word == 1
+    assert TextView("\n").newlines_per_word == 1
 
 
 def test_limits_are_the_published_ones():
