@@ -1,5 +1,6 @@
 """Repetition rules, against the plainest way to count that there is."""
 
+import math
 import random
 import time
 from collections import Counter
@@ -230,15 +231,17 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_texts_cost_no_more_than_their_length(name):
-    """100 KB within 100 ms of this process's time, at best of three, for each rule on its own."""
+    """100 KB within 100 ms of this process's time, at best of three, for each rule."""
     verdicts("warm up")
-    for rule in default_rules():
-        times = []
-        for _ in range(3):
-            view = TextView(HOSTILE[name])
+    chosen = default_rules() + rules(config.Rules(preset="bigcode"))
+    best = [math.inf] * len(chosen)
+    for _ in range(3):
+        view = TextView(HOSTILE[name])
+        for number, rule in enumerate(chosen):
             start = time.process_time()
             rule.judge(view)
-            times.append(time.process_time() - start)
-            if times[-1] < 0.1:
-                break
-        assert min(times) < 0.1, rule.reasons
+            best[number] = min(best[number], time.process_time() - start)
+        if max(best) < 0.1:
+            break
+    slow = [rule.reasons for rule, seconds in zip(chosen, best, strict=True) if seconds >= 0.1]
+    assert not slow
