@@ -157,6 +157,13 @@ def _above(path: str) -> Iterator[str]:
         yield "/".join(parts[:end])
 
 
+def _entry(line: str) -> str:
+    """A line of a block list as addresses are compared; most are domains and nothing else."""
+    if "/" in line or "?" in line:
+        return normalize_url(line).lower()
+    return line.lower().removeprefix("www.")
+
+
 class _Addresses:
     """Domains and addresses of block lists: 10 bytes each, for lists have millions.
 
@@ -171,8 +178,9 @@ class _Addresses:
             if category not in self.categories:
                 self.categories.append(category)
             # Python's own hash differs from process to process, but is not taken out of this one.
-            added = [hash(normalize_url(line).lower()) for line in _lines(file)]
-            hashes.append(np.array(added, np.int64))
+            forms = (hash(_entry(line)) for line in _lines(file))
+            added = np.fromiter(forms, np.int64)
+            hashes.append(added)
             categories.append(np.full(len(added), self.categories.index(category), np.int16))
         all_hashes = np.concatenate(hashes)
         self.hashes, first = np.unique(all_hashes, return_index=True)
