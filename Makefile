@@ -6,6 +6,8 @@
 #                   fetch the English and the Spanish Bible for configs/translation.yaml
 # make data-curation
 #                   fetch and make the sources of configs/curation-demo.yaml
+# make fuzz KIND=warc RUNS=100000
+#                   feed a reader of sources whatever Atheris thinks of
 # make lock         solve the pinned requirements anew
 # PYTHON=... names another interpreter: 3.11 or 3.12. TEST_PROCESSES=... is how many run tests.
 
@@ -17,8 +19,10 @@ INSTALLED := $(VENV)/.installed
 ADDRESSES := .cache/state_of_the_union
 BIBLE := .cache/bible
 CURATION := .cache/curation-demo
+KIND ?= warc
+RUNS ?= 100000
 
-.PHONY: quickstart test check format data data-translation data-curation lock setup
+.PHONY: quickstart test check format data data-translation data-curation fuzz lock setup
 .DELETE_ON_ERROR:
 
 quickstart: setup
@@ -80,6 +84,10 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+fuzz: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/fuzz.txt
+	$(BIN)/python tests/fuzz/readers.py $(KIND) "$(SUFFIX)" -runs=$(RUNS) -max_len=4096 -artifact_prefix=.cache/
 
 lock: setup
 	UV=$(BIN)/uv requirements/lock.sh

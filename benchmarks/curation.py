@@ -65,7 +65,8 @@ def write_lines(folder: Path, texts: Iterator[str], megabytes_a_file: int = 32) 
     folder.mkdir(parents=True)
     number, size, file = 0, 0, (folder / "00000.jsonl").open("w", encoding="utf-8")
     for index, text in enumerate(texts):
-        line = json.dumps({"text": text, "url": f"https://d{index % 7}.example/{index}"}) + "\n"
+        url = f"https://d{index % 7}.example/{folder.name}/{index}"
+        line = json.dumps({"text": text, "url": url}) + "\n"
         file.write(line)
         size += len(line)
         if size > megabytes_a_file * 10**6:

@@ -14,9 +14,9 @@ compile() { # compile OUTPUT ARGUMENT...
 
 together=$(mktemp)
 trap 'rm -f "$together"' EXIT
-compile "$together" --extra all --extra benchmark --extra dev
+compile "$together" --extra all --extra benchmark --extra fuzz --extra dev
 compile requirements/base.txt --constraint "$together"
-for extra in curate train serve garden benchmark all; do
+for extra in curate train serve garden benchmark fuzz all; do
     compile "requirements/$extra.txt" --constraint "$together" --extra "$extra"
 done
 compile requirements/dev.txt --constraint "$together" --extra dev --extra curate --extra train --extra serve --extra garden --extra benchmark
