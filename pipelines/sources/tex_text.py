@@ -28,8 +28,9 @@ __all__ = ["EndlessError", "to_text"]
 Equations = Literal["keep", "replace", "drop"]
 #: What a file that is read in counts, beside its tokens: a file may read itself.
 _FILE_COST = 1000
-_LIGATURES = re.compile(r"``|''|---?")
-_LIGATURE = {"``": "“", "''": "”", "--": "–", "---": "—"}
+#: What TeX sets as one sign; a single quote that opens becomes what one that closes is.
+_LIGATURES = re.compile(r"``?|''|---?")
+_LIGATURE = {"``": "“", "''": "”", "`": "'", "--": "–", "---": "—"}
 
 
 def to_text(

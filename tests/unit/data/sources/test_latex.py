@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pipelines.sources import Passed, Text, Unreadable, latex, tex_macros, tex_text
 from pipelines.sources.tex_macros import EndlessError
+from tests import packages
 
 PAPER = r"""
 % A paper as people write them.
@@ -132,7 +133,7 @@ class TestText:
             ("\\LaTeX\\ and \\TeX{} here", "LaTeX and TeX here"),
             ("\\'e\\'{e}\\'\\i \\~n \\c c", "ééí ñ ç"),
             ("a~b\\,c\\;d", "a b c d"),
-            ("---``x''--`y'", "—“x”–`y'"),
+            ("---``x''--`y'", "—“x”–'y'"),
             ("a $x$ b $$y$$ c", "a $x$ b\n$$y$$\nc"),
             ("$a$$b$", "$a$$b$"),
             ("\\(x\\) \\[y\\] z", "\\(x\\)\n\\[y\\]\nz"),
@@ -406,6 +407,35 @@ class TestFiles:
     def test_endless_macros_are_dead(self, read, write):
         (found,) = read(write(small("\\def\\a{\\a}\\a"), "a.tex"), "latex")
         assert found == Unreadable("its macros expand without end")
+
+
+class TestRealPapers:
+    """LaTeX's own example, as it is distributed."""
+
+    @pytest.fixture
+    def example(self):
+        folder = packages.fetch_deb("texlive-latex-base")
+        return next(folder.rglob("tex/latex/base/sample2e.tex"))
+
+    def test_it_reads_as_it_is_printed(self, read, example):
+        (found,) = read(example, "latex")
+        paragraphs = found.text.split("\n\n")
+        assert paragraphs[0] == "An Example Document"
+        assert paragraphs[2] == "Ordinary Text"
+        assert (
+            "Quotation marks like “this” have to be handled specially, as do quotes within quotes:"
+            " “ 'this' is what I just wrote, not 'that' ”."
+        ) in found.text
+        assert "These characters include the following: $ & % # { and }." in found.text
+        assert "This is an example of a footnote." in paragraphs
+        assert "formulas like \\( x-3y + z = 7 \\) or" in found.text
+        for left_out in ("documentclass", "textit", "begin{quote}", "item ", "Leslie Lamport"):
+            assert left_out not in found.text
+
+    def test_its_formulas_are_replaced(self, read, example):
+        (found,) = read(example, "latex", latex={"equations": "replace"})
+        assert "formulas like [equation] or [equation] or [equation]." in found.text
+        assert "sum_{i}" not in found.text
 
 
 class TestFaults:
