@@ -13,8 +13,12 @@ from typing import Any, NamedTuple
 from llm_keras import config
 from llm_keras.errors import UserError
 from pipelines import storage
-from pipelines.sources import KINDS, parallel
+from pipelines.sources import KINDS, archives, hugging_face, parallel, parquet
 from pipelines.storage import BeamIOError
+
+
+#: Code that can be read alone: of a tree elsewhere the LICENSE files would be missing.
+WHOLE_CODE = (*archives.SUFFIXES, *parquet.SUFFIXES)
 
 
 class SourceFile(NamedTuple):
@@ -94,6 +98,8 @@ def find(source: config.Source) -> Listing:
         UserError: Nothing is there, or nothing of the kind, or it cannot be listed.
     """
     _check_encoding(source)
+    if source.kind == "hugging_face":
+        hugging_face.refuse_remote(source)
     if storage.is_remote(source.path):
         return _find_remote(source)
     root, named = _named(source)
@@ -121,6 +127,11 @@ def find(source: config.Source) -> Listing:
 
 def _find_remote(source: config.Source) -> Listing:
     """Lists the files of a source in an object store or another file system that Beam knows."""
+    if source.target_path or source.kind == "hugging_face":
+        raise UserError(
+            f"corpus source {source.name}: kind {source.kind} looks at several files together and is"
+            f" read from this machine's; copy {source.path} here"
+        )
     pattern, root = source.path, source.path.rstrip("/")
     magic = glob.has_magic(source.path)
     if magic:
@@ -134,17 +145,13 @@ def _find_remote(source: config.Source) -> Listing:
             f"corpus source {source.name}: cannot list {pattern}: {said}; correct the path, or"
             " install what Beam needs for it, such as apache-beam[gcp]"
         ) from None
-    suffixes = KINDS[source.kind].suffixes
+    suffixes = KINDS[source.kind].suffixes if source.kind != "code" else WHOLE_CODE
     chosen = [each for each in found if magic or _is_of_kind(each.path, root, suffixes)]
     if not chosen:
         raise UserError(
             f"corpus source {source.name}: expected files of kind {source.kind}"
             f" ({', '.join(suffixes)}) in {pattern}, found {len(found)} of other kinds; correct the"
             " source's path or kind"
-        )
-    if source.target_path:
-        raise UserError(
-            f"corpus source {source.name}: pairs are read from local files; copy {pattern} here"
         )
     files = [
         SourceFile(
@@ -233,7 +240,7 @@ def _check_encoding(source: config.Source) -> None:
             f"corpus source {source.name}: unknown encoding {source.encoding!r};"
             " name one that Python knows, such as utf-8 or latin-1"
         ) from None
-    if source.kind != "text" and line_feed.removeprefix(codecs.BOM_UTF8) != b"\n":
+    if source.kind in ("jsonl", "parallel") and line_feed.removeprefix(codecs.BOM_UTF8) != b"\n":
         what = "JSON lines" if source.kind == "jsonl" else "parallel texts"
         raise UserError(
             f"corpus source {source.name}: {what} in {source.encoding} cannot be cut into"
