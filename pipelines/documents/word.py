@@ -11,6 +11,8 @@ References:
 from __future__ import annotations
 
 import io
+import lzma
+import struct
 import zipfile
 import zlib
 from typing import Any
@@ -30,6 +32,19 @@ _WORD = (
 )
 _COMPATIBILITY = "http://schemas.openxmlformats.org/markup-compatibility/2006"
 _MAIN_PART = "word/document"
+#: What zipfile raises on damaged archives.
+_FAULTS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    ValueError,
+    LookupError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    OverflowError,
+)
 #: Elements that stand for a character.
 _CHARACTERS = {"tab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 
@@ -45,7 +60,9 @@ def text_of(data: bytes) -> Content:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return Content(_body(archive, _main_part(archive)))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+    except UnfitError:
+        raise
+    except _FAULTS:
         raise UnfitError("not a whole docx file: its zip archive is damaged") from None
 
 

@@ -2,6 +2,7 @@
 
 import io
 import mailbox
+import time
 import zipfile
 from email.message import EmailMessage
 
@@ -163,6 +164,14 @@ class TestPdf:
         (letter,) = read(write(data.getvalue(), "a.pdf"), "documents")
         assert "encrypted" in letter.error
 
+    @pytest.mark.parametrize("name", ["MAXIMUM_OPERATIONS", "MAXIMUM_DRAWN_BYTES"])
+    def test_one_that_draws_without_end_is_dead(self, write, read, monkeypatch, name):
+        data = pdf(["word"] * 200, ["word"] * 200)
+        assert isinstance(read(write(data, "a.pdf"), "documents")[0], Text)
+        monkeypatch.setattr(f"pipelines.documents.pdf.{name}", 500)
+        (letter,) = read(write(data, "a.pdf"), "documents")
+        assert "drawn by more than 500" in letter.error
+
     @pytest.mark.parametrize("data", [b"", b"no pdf", b"%PDF-1.4\nsecret", pdf(["secret"])[:200]])
     def test_a_damaged_one_is_dead(self, write, read, data):
         (letter,) = read(write(data, "a.pdf"), "documents")
@@ -234,9 +243,31 @@ class TestMail:
     def test_rubbish_is_dead(self, write, read, dead):
         assert "not a mail" in dead(read(write(b"\n\nrubbish", "a.eml"), "documents"))[0].error
 
+    def test_a_mail_within_a_mail_is_an_attachment(self, write, read, texts):
+        message = mail()
+        message.add_attachment(mail(subject="Other", text="secret"))
+        assert texts(read(write(bytes(message), "a.eml"), "documents")) == [
+            "The river\n\nIt rose.\nOver the fields."
+        ]
+
+    @pytest.mark.parametrize(
+        "head",
+        [
+            b"Subject: " + b"=?utf-8?q?a?= " * 100_000,
+            b"Content-Type: text/plain; " + b"a=b; " * 50_000,
+            b"Subject: a\n" + b" b\n" * 100_000,
+            b"Date: " + b"(" * 100_000,
+            b"Subject: " + b"(" * 60_000,
+        ],
+    )
+    def test_long_headers_take_little_time(self, write, read, head):
+        start = time.process_time()
+        read(write(head + b"\n\nbody", "a.eml"), "documents")
+        assert time.process_time() - start < 1.5
+
     def test_parts_within_parts_end_somewhere(self, write, read):
         data = b"Subject: a\n"
-        for depth in range(3000):
+        for depth in range(1000):
             data += b'Content-Type: multipart/mixed; boundary="b%d"\n\n--b%d\n' % (depth, depth)
         (found,) = read(write(data, "a.eml"), "documents")
         assert isinstance(found, Text | Unreadable | Passed)
