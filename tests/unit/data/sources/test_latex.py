@@ -429,7 +429,7 @@ class TestRealPapers:
         assert "These characters include the following: $ & % # { and }." in found.text
         assert "This is an example of a footnote." in paragraphs
         assert "formulas like \\( x-3y + z = 7 \\) or" in found.text
-        for left_out in ("documentclass", "textit", "begin{quote}", "item ", "Leslie Lamport"):
+        for left_out in ("documentclass", "textit", "begin{quote}", "\\item", "Leslie Lamport"):
             assert left_out not in found.text
 
     def test_its_formulas_are_replaced(self, read, example):
