@@ -73,10 +73,9 @@ _CARD_DIGITS = re.compile(r"[0-9][0-9 -]{10,}[0-9](?!\d)")
 _EXTENSION = r"(?:(?: ?x ?| ?ext\.? ?)\d{1,5})?(?![\w@])"
 _EXTENSION_CHARACTERS = 16
 _PHONES = (
-    # E.164: a plus, the country, groups with or without separators.
+    # E.164: a plus or 00, the country, digits with or without separators, (0) among them.
     re.compile(
-        r"(?:(?<![\w+])\+|(?<![\w.+/-])(?<!\d )00)[1-9]\d{0,2}[ ./-]?(?:\(\d{1,5}\)[ ./-]?)?\d{1,5}"
-        r"(?:[ ./-]?\d{2,5}){1,5}" + _EXTENSION
+        r"(?:(?<![\w+])\+|(?<![\w.+/-])(?<!\d )00)[1-9](?:[ ./-]?\(?\d\)?){7,14}" + _EXTENSION
     ),
     # North America: (555) 123-4567, 555-123-4567, 1.555.123.4567.
     re.compile(

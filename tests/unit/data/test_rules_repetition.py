@@ -217,6 +217,8 @@ HOSTILE = {
     "hyphens": "a-" * 50_000,
     "address without end": "http://" + "a." * 49_990,
     "addresses": "a@" * 50_000,
+    "letters like an address": ("\u0436" * 50 + ".") * 20 + "!" + " \u0436\u0436." * 10_000,
+    "addresses without end": ("\u0436." * 60 + "\u0436\u0436!? ") * 700,
     "many addresses": "http://a.b.c.d/" * 6_000,
     "numbers": "1+" * 50_000,
     "apostrophes": "'s" * 50_000,

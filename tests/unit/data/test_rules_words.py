@@ -1,5 +1,8 @@
 """Words and signs: cases written out, and what must hold for any text."""
 
+import random
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -60,6 +63,16 @@ def test_a_piece_is_split_alike_whatever_stands_beside_it(piece):
 def test_long_pieces_lose_nothing(piece, size):
     long = (piece * size)[: size * 3]
     assert "".join(split_piece(long)) == long
+
+
+@pytest.mark.parametrize("alphabet", ["\u0436.", "\u0436.@:/-_1", "a.:/-", "\u0436a-.,", "1+-*^.x"])
+def test_no_piece_takes_more_than_linear_time(alphabet):
+    rng = random.Random(alphabet)
+    texts = [" ".join("".join(rng.choices(alphabet, k=90)) for _ in range(10)) for _ in range(100)]
+    start = time.process_time()
+    for text in texts:
+        split_words(text)
+    assert time.process_time() - start < 2
 
 
 def test_few_pieces_are_remembered(monkeypatch):
