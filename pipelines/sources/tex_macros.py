@@ -1,7 +1,7 @@
 r"""A stream of TeX tokens that takes arguments and expands the macros that the source defines.
 
-Expansion is bounded: one that comes to more tokens than `MAXIMUM_TOKENS`, beside those of the
-source, ends in `EndlessError`.
+Expansion is bounded, by a number and by the length of the source: what comes to more ends in
+`EndlessError`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from typing import NamedTuple
 
 from pipelines.sources import tex_commands, tex_lexer
 
-MAXIMUM_TOKENS = 400_000
+#: What macros may cost, in tokens that they come to: in any source, and for each character of it.
+MAXIMUM_TOKENS, TOKENS_PER_CHARACTER = 200_000, 2
+#: What each costs beside its tokens.
+_MACRO_COST = 10
 #: Begins the token of a command in the meaning that TeX gives it, whatever the source defines.
 PRIMITIVE = "\0c"
 #: Tokens within square brackets; more are no options.
@@ -79,6 +82,10 @@ class Tokens:
         if self._left < 0:
             raise EndlessError
         self._streams.append(iter(tokens))
+
+    def allow(self, source: str) -> None:
+        """Lets macros come to as much more as a source of this length may need."""
+        self._left += TOKENS_PER_CHARACTER * len(source)
 
     def stop(self) -> None:
         """Leaves nothing."""
@@ -175,7 +182,7 @@ class Tokens:
         while len(given) < macro.arguments:
             given.append(self.argument())
         parts = [_filled(token, given) for token in macro.body]
-        cost = 1 + sum(map(len, parts))
+        cost = _MACRO_COST + sum(map(len, parts))
         self.insert((token for part in parts for token in part), cost)
 
 

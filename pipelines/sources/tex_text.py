@@ -26,7 +26,7 @@ from pipelines.sources.tex_structure import Definitions
 __all__ = ["EndlessError", "to_text"]
 
 Equations = Literal["keep", "replace", "drop"]
-#: What a file that is read in counts, beside its tokens: a file may read itself.
+#: What a file that is read in costs beside its length: it may read itself.
 _FILE_COST = 1000
 #: What TeX sets as one sign; a single quote that opens becomes what one that closes is.
 _LIGATURES = re.compile(r"``?|''|---?")
@@ -59,7 +59,9 @@ class _Converter:
         self, source: str, equations: Equations, find: Callable[[str], str | None]
     ) -> None:
         self._tokens = Tokens(tex_lexer.tokens(source))
+        self._tokens.allow(source)
         self._definitions = Definitions(self._tokens)
+        self._read: set[str] = set()
         self._equations, self._find = equations, find
         self._prose = Prose()
         #: What is open: "{" or an environment's name, and what is to be done at its end.
@@ -247,8 +249,12 @@ class _Converter:
 
     def _include(self, name: str) -> None:
         source = self._find(name) if name and "\0" not in name else None
-        if source is not None:
-            self._tokens.insert(tex_lexer.tokens(source), _FILE_COST)
+        if source is None:
+            return
+        if name not in self._read:
+            self._read.add(name)
+            self._tokens.allow(source)
+        self._tokens.insert(tex_lexer.tokens(source), _FILE_COST + len(source))
 
     def _on_begin(self) -> None:
         name = self._tokens.name()

@@ -204,9 +204,16 @@ class TestBounds:
             converted(source)
         assert time.monotonic() - start < 3
 
-    def test_a_file_that_reads_itself_is_told(self):
+    @pytest.mark.parametrize("text", ["x ", "words and words " * 10_000])
+    def test_a_file_that_reads_itself_is_told(self, text):
+        start = time.monotonic()
         with pytest.raises(EndlessError):
-            converted("\\input{a}", find=lambda _: "x \\input{a}")
+            converted("\\input{a}", find=lambda _: text + "\\input{a}")
+        assert time.monotonic() - start < 3
+
+    def test_a_long_paper_may_use_its_macros_as_often_as_it_likes(self):
+        paper = "\\newcommand{\\x}[1]{\\textbf{#1}}" + "\\x{word} " * 50_000
+        assert converted(paper).count("word") == 50_000
 
     @pytest.mark.parametrize(
         "source",
