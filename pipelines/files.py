@@ -16,7 +16,6 @@ from pipelines import storage
 from pipelines.sources import KINDS, archives, hugging_face, parallel, parquet
 from pipelines.storage import BeamIOError
 
-
 #: Code that can be read alone: of a tree elsewhere the LICENSE files would be missing.
 WHOLE_CODE = (*archives.SUFFIXES, *parquet.SUFFIXES)
 
@@ -129,8 +128,8 @@ def _find_remote(source: config.Source) -> Listing:
     """Lists the files of a source in an object store or another file system that Beam knows."""
     if source.target_path or source.kind == "hugging_face":
         raise UserError(
-            f"corpus source {source.name}: kind {source.kind} looks at several files together and is"
-            f" read from this machine's; copy {source.path} here"
+            f"corpus source {source.name}: kind {source.kind} looks at several files together and"
+            f" reads this machine's; copy {source.path} here"
         )
     pattern, root = source.path, source.path.rstrip("/")
     magic = glob.has_magic(source.path)
