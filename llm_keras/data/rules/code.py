@@ -7,6 +7,8 @@ References:
 
 from __future__ import annotations
 
+from collections import Counter
+
 from llm_keras.data.rules.comments import comment_characters
 from llm_keras.data.rules.verdict import KEEP, Verdict, drop
 
@@ -29,8 +31,9 @@ def line_lengths(text: str, longest: int = 1000, mean: float = 100.0) -> Verdict
 
 def alphanumeric(text: str, minimum: float = 0.25) -> Verdict:
     """BigCode: at least this fraction of the characters are letters or digits."""
-    fraction = sum(map(str.isalnum, text)) / len(text) if text else 1.0
-    if fraction < minimum:
+    # Each character is asked once, however often it occurs.
+    fraction = sum(n for sign, n in Counter(text).items() if sign.isalnum()) / max(len(text), 1)
+    if text and fraction < minimum:
         return drop("alphanumeric", f"{fraction:.3f} < {minimum:g}")
     return KEEP
 

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from llm_keras import config
+from pipelines import files
 from pipelines.sources import KINDS, Passed, Text, Unreadable, notebooks
 from pipelines.sources.programming_languages import language_of
 
@@ -138,6 +139,13 @@ class TestTrees:
         root = grow({"LICENSE": MIT, "inner/a.py": PYTHON})
         assert read(root / "inner/a.py", root / "inner") == [Passed("licence")]
         assert isinstance(read(root / "inner/a.py", root)[0], Text)
+
+    def test_hidden_files_are_not_even_listed(self, grow):
+        root = grow(TREE | {".git/config": "x", ".hidden.py": PYTHON, "src/.env": "KEY=1"})
+        source = config.Source(name="s", kind="code", path=str(root))
+        listing = files.find(source)
+        assert [file.locator for file in listing.files] == sorted(TREE)
+        assert listing.ignored == 0
 
     def test_odd_content(self, grow):
         root = grow(
