@@ -7,10 +7,13 @@ References:
 
 from __future__ import annotations
 
-from collections import Counter
+import string
 
 from llm_keras.data.rules.comments import comment_characters
 from llm_keras.data.rules.verdict import KEEP, Verdict, drop
+
+_ALPHANUMERIC = (string.ascii_letters + string.digits).encode()
+_ASCII = bytes(range(128))
 
 
 def line_lengths(text: str, longest: int = 1000, mean: float = 100.0) -> Verdict:
@@ -31,8 +34,11 @@ def line_lengths(text: str, longest: int = 1000, mean: float = 100.0) -> Verdict
 
 def alphanumeric(text: str, minimum: float = 0.25) -> Verdict:
     """BigCode: at least this fraction of the characters are letters or digits."""
-    # Each character is asked once, however often it occurs.
-    fraction = sum(n for sign, n in Counter(text).items() if sign.isalnum()) / max(len(text), 1)
+    data = text.encode()
+    # One of ASCII is one byte: only the others are asked one by one, twenty times as slowly.
+    count = len(data) - len(data.translate(None, _ALPHANUMERIC))
+    count += sum(map(str.isalnum, data.translate(None, _ASCII).decode()))
+    fraction = count / max(len(text), 1)
     if text and fraction < minimum:
         return drop("alphanumeric", f"{fraction:.3f} < {minimum:g}")
     return KEEP

@@ -36,6 +36,13 @@ class TestLimits:
     def test_letters_and_digits(self, text, reason):
         assert code.alphanumeric(text).reason == reason
 
+    @settings(max_examples=100)
+    @given(st.text(st.characters(codec="utf-8"), min_size=1))
+    def test_letters_and_digits_of_any_script(self, text):
+        fraction = sum(map(str.isalnum, text)) / len(text)
+        assert code.alphanumeric(text, fraction) == KEEP
+        assert code.alphanumeric(text, fraction + 1e-9).reason == "alphanumeric"
+
     @pytest.mark.parametrize(
         ("text", "reason"),
         [
