@@ -28,8 +28,8 @@ from pipelines.sources.record import MAXIMUM_RECORD_BYTES, Found, Passed, Text, 
 SUFFIXES = (".tex", ".gz", *(suffix for suffix in archives.TAR_SUFFIXES if suffix != ".tar.gz"))
 REASONS = ("not_tex", "no_source", "no_text")
 
-#: Of one paper with its figures: packed, and unpacked.
-MAXIMUM_PACKED_BYTES, MAXIMUM_PAPER_BYTES = 64 * 2**20, 256 * 2**20
+#: Of one paper with its figures, packed and unpacked; arXiv takes 50 MB.
+MAXIMUM_PACKED_BYTES, MAXIMUM_PAPER_BYTES = 64 * 2**20, 128 * 2**20
 
 _TEX = (".tex", ".ltx", ".latex", ".sty")
 _PACKED = (".gz", ".tgz", ".tar")

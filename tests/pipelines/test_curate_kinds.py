@@ -1,4 +1,4 @@
-"""Kinds of files and tables through the whole of curation: what comes out, and where it came from."""
+"""Kinds of files and tables through all of curation: what comes out, and where it came from."""
 
 import gzip
 import io

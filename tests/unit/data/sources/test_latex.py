@@ -4,6 +4,7 @@ import gzip
 import io
 import itertools
 import json
+import resource
 import tarfile
 import time
 from string import ascii_lowercase
@@ -525,6 +526,17 @@ class TestFaults:
             Unreadable("decompresses to more than 1000000 bytes", name="a.gz"),
             Text("x", name="b.gz"),
         ]
+
+    def test_a_real_bomb_takes_little_memory(self, read, write):
+        """Ten gigabytes in a member of ten megabytes."""
+        bomb = gzip.compress(bytes(64 * 2**20), 9) * 160
+        path = write(tar_of({"a.gz": bomb, "b.gz": gzip.compress(small("x"))}), "a.tar")
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        bad, good = read(path, "latex")
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        assert bad == Unreadable("decompresses to more than 134217728 bytes", name="a.gz")
+        assert good == Text("x", name="b.gz")
+        assert grown * 1024 < 500 * 2**20
 
     def test_a_paper_over_the_cap_is_dead(self, read, write, monkeypatch):
         monkeypatch.setattr(latex, "MAXIMUM_RECORD_BYTES", 2_000)
