@@ -20,7 +20,7 @@ REASON = "opt_out"
 HEAD_CHARACTERS = 2**17
 
 _DIRECTIVES = frozenset(("noai", "noml"))
-_META = re.compile(r"<meta\b([^>]{0,2000})>", re.IGNORECASE)
+_META = re.compile(r"<meta\b([^<>]{0,2000})>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(
     r"""\b(name|content)\s{0,9}=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE
 )

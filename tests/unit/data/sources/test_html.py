@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.sources import Passed, Text, Unreadable
-from pipelines.web import charset, html_text
+from pipelines.web import charset, html_blocks, html_text
 from tests.packages import fetch_deb
 
 ONE = "The river rose over the fields that year, and the people moved all their boats to the hill."
@@ -79,6 +79,10 @@ class TestExtraction:
             (f"<p>{ONE}<br>\n{TWO}</p>", f"{ONE}\n{TWO}"),
             (f"<p>{ONE}</p><table><tr><td>a</td><td>b</td></tr></table>", f"{ONE}\n\na b"),
             (f"<p>{ONE}</p><pre>if x:\n    y\n</pre>", f"{ONE}\n\nif x:\n    y"),
+            (
+                f"<p>{ONE}</p><pre><span class='hljs-comment'># why</span>\ny()</pre>",
+                f"{ONE}\n\n# why\ny()",
+            ),
             (f"<p>  {ONE}\n\t  </p>", ONE),
             (f"<p>a<b>b</b>c <i>d</i> &amp;&nbsp;&#x263a; {ONE}</p>", f"abc d & \u263a {ONE}"),
             (
@@ -96,6 +100,15 @@ class TestExtraction:
     )
     def test_blocks(self, body, expected):
         assert extract(body) == expected
+
+    @pytest.mark.parametrize("name", ["hidden-xs", "has-sidebar", "col with-sidebar", "no-banner"])
+    def test_names_of_the_whole_arrangement_say_nothing(self, name):
+        menu = f'<div class="sidebar"><p>{TWO}</p></div>'
+        assert extract(f'<div class="{name}"><p>{ONE}</p>{menu}</div>') == ONE
+
+    def test_names_are_not_believed_where_hardly_anything_would_be_left(self):
+        page = f'<div id="search"><p>{ONE}</p><p>{TWO}</p></div><p>Short and no more.</p>'
+        assert extract(page).startswith(f"{ONE}\n\n{TWO}")
 
     def test_scripts_without_spaces(self):
         text = (
@@ -139,8 +152,8 @@ class TestExtraction:
         assert time.process_time() - start < 1.5  # on a machine that does other things too
 
     def test_elements_may_nest_to_a_depth(self):
-        many = "<br>" * html_text.CHECKED_TAGS
-        deepest = "<div>" * html_text.MAXIMUM_DEPTH + ONE + many
+        many = "<br>" * html_blocks.CHECKED_TAGS
+        deepest = "<div>" * html_blocks.MAXIMUM_DEPTH + ONE + many
         assert html_text.extract(deepest) == ONE
         with pytest.raises(html_text.UnfitError, match="nested deeper than 2000"):
             html_text.extract("<div>" + deepest)
