@@ -136,9 +136,7 @@ def _special(info: tarfile.TarInfo) -> str:
 
 
 def _zip(path: Path, want: Callable[[str], bool], most: int) -> Iterator[Member | Unreadable]:
-    allowed = max(
-        compressed.EXPANSION_ALWAYS_ALLOWED, compressed.MAXIMUM_EXPANSION * path.stat().st_size
-    )
+    allowed = compressed.most_bytes(path)
     try:
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():

@@ -40,7 +40,7 @@ def examine(path: Path) -> Extent:
     new = _decompressor(path)
     if new is None:
         return WHOLE
-    most = max(EXPANSION_ALWAYS_ALLOWED, MAXIMUM_EXPANSION * path.stat().st_size)
+    most = most_bytes(path)
     total = intact = 0
     try:
         for data, ends_member in _decompress(path, new):
@@ -53,6 +53,11 @@ def examine(path: Path) -> Extent:
     except (zlib.error, zstandard.ZstdError):
         return Extent(intact, "compressed data are damaged")
     return WHOLE
+
+
+def most_bytes(path: Path) -> int:
+    """The most that a file may unpack to; more is no text but a bomb."""
+    return max(EXPANSION_ALWAYS_ALLOWED, MAXIMUM_EXPANSION * path.stat().st_size)
 
 
 def chunks(path: Path, extent: Extent) -> Iterator[bytes]:
@@ -71,9 +76,10 @@ def chunks(path: Path, extent: Extent) -> Iterator[bytes]:
 
 def _decompressor(path: Path) -> Callable[[], Any] | None:
     """The maker of a decompressor for one member, by the file's name; None for plain files."""
-    if path.name.endswith((".gz", ".tgz")):
+    name = path.name.lower()
+    if name.endswith((".gz", ".tgz")):
         return lambda: zlib.decompressobj(wbits=31)
-    if path.name.endswith(".zst"):
+    if name.endswith(".zst"):
         return zstandard.ZstdDecompressor().decompressobj
     return None
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_keras import config
-from pipelines.sources import tables
+from pipelines.sources import compressed, tables
 from pipelines.sources.record import Text, Unreadable
 
 SUFFIXES = (".parquet",)
@@ -61,7 +61,7 @@ def _open(path: Path, fields: config.Columns) -> tuple[Any, str]:
     }
     try:
         table = pq.ParquetFile(path, buffer_size=2**20, page_checksum_verification=True, **limits)
-        return table, tables.problem_of(table.schema_arrow, fields)
+        return table, _bomb(table.metadata, path) or tables.problem_of(table.schema_arrow, fields)
     except (pa.ArrowException, ValueError, OSError) as error:
         if getattr(error, "errno", None):
             raise
@@ -79,6 +79,14 @@ def _no_table(path: Path) -> str:
     if start != _MAGIC:
         return "not a Parquet file: expected PAR1 at its start"
     return "" if end == _MAGIC and size >= 12 else "cut short: it ends without its footer"
+
+
+def _bomb(metadata: Any, path: Path) -> str:
+    """Whether a table says that it unpacks to far more than texts do; empty if it does not."""
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    most = compressed.most_bytes(path)
+    unpacked = sum(group.total_byte_size for group in groups)
+    return f"unpacks to more than {most} bytes: a decompression bomb?" if unpacked > most else ""
 
 
 def _read_group(

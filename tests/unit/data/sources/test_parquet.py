@@ -1,6 +1,7 @@
 """Parquet and Arrow tables, written by pyarrow in every way that it can."""
 
 import datetime
+import resource
 import tracemalloc
 
 import pyarrow as pa
@@ -213,6 +214,18 @@ class TestBadTables:
 
 
 class TestMemory:
+    def test_a_bomb_is_not_unpacked(self, read, tmp_path):
+        """Two texts of 128 MiB in a few kilobytes."""
+        table = pa.table({"text": ["x" * 2**27, "y" * 2**27]})
+        path = save(tmp_path / "a.parquet", table, use_dictionary=False, compression="zstd")
+        del table
+        assert path.stat().st_size < 100_000
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        (found,) = read(path, "parquet")
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        assert "decompression bomb" in found.error
+        assert grown * 1024 < 50 * 2**20
+
     def test_a_repeated_text_is_not_decoded_everywhere_at_once(self, read, tmp_path):
         """Two thousand rows of one text of a mebibyte are two gigabytes if each is decoded."""
         text = pa.array(["x" * 2**20]).dictionary_encode()
