@@ -70,21 +70,32 @@ def main() -> None:
     answers = datatrove(python, "decide", documents)
     _print_words(documents, answers, datatrove(python, "cases", [])[0])
     unexplained = 0
-    for name, own_words in (("spaCy's words", False), ("own words", True)):
-        print(f"\n{name:18}  judged   kept   equal  wanted differences  others")
-        for filter_, settings in SAME.items():
-            counts = compare(documents, answers, filter_, rules(settings)[1:], own_words)
-            wanted = ", ".join(f"{each} {counts[each]}" for each in WANTED if counts[each])
-            equal = counts["equal"] / counts["judged"]
-            line = f"{filter_:18} {counts['judged']:7,} {counts['kept']:6,} {equal:7.2%}"
-            print(f"{line}  {wanted:18}  {counts['other']}")
-            unexplained += counts["other"] if not own_words else 0
-            unexplained += counts["other"] > 0.001 * counts["judged"]
+    for title, own_words in (("spaCy's words", False), ("own words", True)):
+        print(f"\n{title:18}  judged   kept   equal  wanted differences  others")
+        together = [[True, True] for _ in documents]
+        for name, settings in SAME.items():
+            outcomes = list(compare(documents, answers, name, rules(settings)[1:], own_words))
+            others = _print_row(name, Counter(outcome for _, _, outcome in outcomes), outcomes)
+            unexplained += others if not own_words else others > 0.001 * len(documents)
+            for both, (theirs, ours, _) in zip(together, outcomes, strict=True):
+                if name != "c4_paper":
+                    both[:] = both[0] and theirs, both[1] and ours
+        rows = [(a, b, "equal" if a == b else "other") for a, b in together]
+        _print_row("all of FineWeb", Counter(outcome for _, _, outcome in rows), rows)
     apostrophes = sum(each["rules"]["c4"] != each["rules"]["c4_paper"] for each in answers)
     print(f"\n{WANTED['apostrophe']}: another result for {apostrophes} documents (c4_paper)")
     for each in ("once", "failed"):
         print(f"{each}: {WANTED[each]}")
     raise SystemExit(min(unexplained, 1))
+
+
+def _print_row(name: str, counts: Counter[str], rows: Sequence[tuple[bool, bool, str]]) -> int:
+    """Prints what became of a filter's decisions; gives back how many differ without reason."""
+    wanted = ", ".join(f"{each} {counts[each]}" for each in WANTED if counts[each])
+    kept = sum(ours for _, ours, _ in rows)
+    line = f"{name:18} {len(rows):7,} {kept:6,} {counts['equal'] / len(rows):7.2%}"
+    print(f"{line}  {wanted:18}  {counts['other']}")
+    return counts["other"]
 
 
 def compare(
@@ -93,9 +104,8 @@ def compare(
     name: str,
     chosen: Sequence[Rule],
     own_words: bool,
-) -> Counter[str]:
-    """Counts how the rules' decisions lie to those of one filter."""
-    counts: Counter[str] = Counter()
+) -> Iterator[tuple[bool, bool, str]]:
+    """Whether datatrove keeps each document, whether the rules do, and how that lies."""
     counted = c4.count_sentences
     for text, answer in zip(documents, answers, strict=True):
         theirs, left = answer["rules"][name]
@@ -105,17 +115,15 @@ def compare(
             c4.count_sentences = answer["sentences"].__getitem__
         reason = next((v.reason for rule in chosen if not (v := rule.judge(view)).keep), "")
         c4.count_sentences = counted
-        counts["judged"] += 1
-        counts["kept"] += not reason
         if theirs.startswith("error"):
-            counts["failed"] += 1
+            outcome = "failed"
         elif bool(theirs) == bool(reason) and (reason or digest(view.text) == left):
-            counts["equal"] += 1
+            outcome = "equal"
         elif not reason and theirs.startswith("top_") and _once(view.words, int(theirs[4])):
-            counts["once"] += 1
+            outcome = "once"
         else:
-            counts["other"] += 1
-    return counts
+            outcome = "other"
+        yield not theirs, not reason, outcome
 
 
 def digest(text: str) -> str:
