@@ -87,8 +87,10 @@ def flink_classpath():
 
 def _run(command, environment):
     try:
-        subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    except OSError as error:
+        subprocess.run(
+            command, env=environment, check=True, capture_output=True, text=True, timeout=900
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     except subprocess.CalledProcessError as error:
         said = (error.stderr or error.stdout).strip().splitlines()
