@@ -50,7 +50,7 @@ def fetch_to_warc(
     Hosts take turns, so that while one rests another is asked.
 
     Args:
-        urls: The addresses.
+        urls: The addresses; one that stands there twice is fetched once.
         settings: Who fetches, how often, and the limits.
         out_path: The archive, `.warc.gz`.
         network: How hosts are reached; tests give another.
@@ -95,7 +95,7 @@ def read(path: Path, source: config.Source) -> Iterator[Found]:
 def _in_turns(urls: Iterable[str], worker: Fetcher) -> Iterator[str]:
     """Yields addresses in the order in which their hosts may be asked."""
     hosts: dict[str, deque[str]] = {}
-    for url in urls:
+    for url in dict.fromkeys(urls):
         hosts.setdefault(url.partition("://")[2].partition("/")[0].lower(), deque()).append(url)
     waiting = [(0.0, turn, queue) for turn, queue in enumerate(hosts.values())]
     while waiting:

@@ -35,7 +35,7 @@ class _BombError(Exception):
 
 def pieces(path: Path) -> Iterator[bytes | Break]:
     """Streams the decompressed bytes of a plain, `.gz` or `.zst` file."""
-    if path.name.endswith(".gz"):
+    if path.name.lower().endswith(".gz"):
         with path.open("rb") as file:
             yield from _Members(file, path.stat().st_size).read()
         return

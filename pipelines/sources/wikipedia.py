@@ -68,7 +68,7 @@ def read(path: Path, source: config.Source) -> Iterator[Found]:
 
 
 def _pieces(path: Path) -> Iterator[bytes | Break]:
-    if path.name.endswith(".bz2"):
+    if path.name.lower().endswith(".bz2"):
         yield from bzip2.pieces(path)
         return
     extent = compressed.examine(path)

@@ -426,6 +426,9 @@ class TestPace:
         get(site, "/a", "/b", "/c", seconds_between_requests=3)
         assert fake_time.waits == [3, 7, 7]
 
+    def test_an_address_named_twice_is_fetched_once(self, site, get):
+        assert get(site, "/a", "/a")[0] == {"fetched": 1}
+
     def test_hosts_take_turns(self, site, get, fake_time):
         urls = [f"http://{host}.test:{site.port}/{n}" for host in "ab" for n in range(2)]
         get(site, *urls, seconds_between_requests=3)

@@ -242,6 +242,7 @@ class TestDumps:
             ("a.xml", lambda data: data),
             ("a.xml.gz", gzip.compress),
             ("a.xml.bz2", bz2.compress),
+            ("A.XML.BZ2", bz2.compress),
             ("b.xml.bz2", lambda data: bz2.compress(data[:1300]) + bz2.compress(data[1300:])),
         ],
     )
