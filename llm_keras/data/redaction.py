@@ -35,6 +35,12 @@ _IPV4 = re.compile(r"[0-9](?<![\w.-].)\d{0,2}(?:\.\d{1,3}){3}(?!\.?[\w-])")
 _IPV6 = re.compile(
     r"(?<![\w:.])[23][0-9A-Fa-f]{3}:(?:[0-9A-Fa-f]{0,4}:){1,6}[0-9A-Fa-f]{0,4}(?![\w:])"
 )
+_NUMBERED = re.compile(
+    r"(?i:(?:\b(?:section|chapter|version|release|appendix|paragraph|article|clause|part|v|ver)"
+    r"s?\b\.?|§)[ \t]{0,3})\Z"
+)
+_NETWORK = re.compile(r"(?i:\b(?:ip|ipv4|host|address|server|dns|ping|resolver|router|gateway)\b)")
+_TITLE = re.compile(r"\.?[ \t]+[^\W\d_a-z]|\.\s")
 _IBAN = re.compile(
     r"[A-Z](?<![^\W_].)[A-Z]\d\d(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![^\W_])"
 )
@@ -190,7 +196,8 @@ def find_ips(text: str) -> Iterator[tuple[int, int]]:
     """Internet addresses that are routed: none of a house's own, none for documentation."""
     for match in _IPV4.finditer(text):
         address = _address(match[0])
-        if address is not None and address.is_global and not address.is_multicast:
+        routed = address is not None and address.is_global and not address.is_multicast
+        if routed and not _is_numbering(text, match):
             yield match.span()
     if "::" in text or text.count(":") >= 7:
         for match in _IPV6.finditer(text):
@@ -198,6 +205,20 @@ def find_ips(text: str) -> Iterator[tuple[int, int]]:
             address = _address(text_of)
             if address is not None and address.is_global:
                 yield match.start(), match.start() + len(text_of)
+
+
+def _is_numbering(text: str, match: re.Match[str]) -> bool:
+    """Whether four numbers are those of a section or a version.
+
+    A number after such a word is; small numbers are where no word speaks of the network, and at
+    the beginning of a line before a full stop or a capital.
+    """
+    before = text[max(0, match.start() - _BEFORE_CHARACTERS) : match.start()]
+    if _NUMBERED.search(before):
+        return True
+    largest = max(map(int, match[0].split(".")))
+    heading = not before.rpartition("\n")[2].strip() and _TITLE.match(text, match.end())
+    return (largest < 32 and not _NETWORK.search(before)) or (largest < 64 and bool(heading))
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
