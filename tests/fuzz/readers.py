@@ -31,7 +31,10 @@ def main() -> None:
         {"name": "s", "kind": kind, "path": ".", "columns": columns, "fetch": fetch}
     )
     read = KINDS[source.kind].read
-    path = Path(tempfile.mkdtemp()) / f"input{suffix or KINDS[source.kind].suffixes[0]}"
+    scratch = Path(tempfile.mkdtemp())
+    path = scratch / f"input{suffix or KINDS[source.kind].suffixes[0]}"
+    found_units = scratch / "units"
+    found_units.mkdir()
 
     def one(data: bytes) -> None:
         path.write_bytes(data)
@@ -43,7 +46,8 @@ def main() -> None:
             raise TimeoutError(f"more than {SECONDS} s for {len(data)} bytes")
 
     seeds = Path(__file__).parent / "seeds" / kind
-    given = [str(seeds)] if seeds.is_dir() else []
+    # New units go to the first folder.
+    given = [str(found_units), *([str(seeds)] if seeds.is_dir() else [])]
     atheris.Setup([sys.argv[0], *sys.argv[3:], *given], one)
     atheris.Fuzz()
 
