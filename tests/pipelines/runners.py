@@ -280,6 +280,8 @@ def _write_configuration(folder, rpc_port, rest_port):
         "rest.port": rest_port,
         "rest.bind-address": "localhost",
         "rest.bind-port": rest_port,
+        # Milliseconds: what is said of a job is never older.
+        "web.refresh-interval": 50,
         "taskmanager.host": "localhost",
         "taskmanager.bind-host": "localhost",
         "taskmanager.numberOfTaskSlots": SLOTS,
