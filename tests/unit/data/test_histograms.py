@@ -2,9 +2,9 @@
 
 import pytest
 
+from llm_keras import config
 from llm_keras.data.histograms import BORDERS, Histograms, bin_label
 from llm_keras.data.rules import TextView, rules
-from llm_keras import config
 
 
 @pytest.mark.parametrize(
