@@ -91,9 +91,10 @@ def test_the_curve_is_that_of_the_formula(bands, rows, limits):
 
 
 def test_no_pair_of_similarity_above_nine_tenths_is_missed():
-    """10,000 pairs of 110 to 300 words, one of them another word."""
-    pairs, exact = planted(3, 10_000, (110, 300), (1, 1))
-    assert (exact >= 0.9).all()
+    """10,000 pairs of 110 to 300 words, one of them another word: at most 5 shingles change."""
+    rng = random.Random(3)
+    pairs = [pair(rng, rng.randint(110, 300), 1) for _ in range(10_000)]
+    assert min(jaccard(*each) for each in pairs[:500]) >= (106 - 5) / (106 + 5) > 0.9
     assert share_a_band(*sign(pairs)).all()
 
 
