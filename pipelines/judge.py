@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from llm_keras import config
@@ -25,11 +26,13 @@ class Judged(NamedTuple):
         document: As it goes on: named in its language, cut by the rules for lines.
         verdict: The first rule that drops gives the reason.
         size_bytes: Of the text as it was read.
+        removed_lines: Lines that the rules for lines took out, by reason.
     """
 
     document: Document
     verdict: Verdict
     size_bytes: int
+    removed_lines: Mapping[str, int] = MappingProxyType({})
 
     def as_reject(self, redact: config.Redaction | None) -> dict[str, Any]:
         """What is written of a dropped document; what is personal is not written in clear."""
@@ -75,7 +78,7 @@ class Judge:
             document = dataclasses.replace(document, language=view.language.code)
         if verdict.keep:
             verdict = self.screen.toxicity(document.text, document.language)
-        return Judged(document, verdict, size_bytes)
+        return Judged(document, verdict, size_bytes, view.removed_lines)
 
     def _rules_of(self, source: str) -> list[Rule]:
         if source not in self._rules:

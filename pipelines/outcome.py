@@ -66,6 +66,7 @@ def _source(
         "bytes_kept_for_training": counted.get("kept_in", {}).get("train", 0),
         "dropped": dropped,
         "redacted": counted.get("redacted", {}),
+        "removed_lines": counted.get("removed_lines", {}),
         "first_dead": dict(sorted(counted.get("first_dead", {}).items())[:FIRST_DEAD]),
     }
 

@@ -37,7 +37,7 @@ class Near(Config):
 
     unit: Literal["words", "characters"] = "words"
     ngram: PositiveInt = Field(5, description="Units in a shingle.")
-    bands: PositiveInt = Field(14, le=255)
+    bands: PositiveInt = Field(14, le=1000)
     rows: PositiveInt = Field(8, description="Hashes in a band.", le=255)
 
     def probability(self, similarity: float) -> float:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import itertools
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -169,6 +170,7 @@ class _TaskFiles:
         self.dead: list[DeadLetter] = []
         self.seen = self.bytes_in = 0
         self.dropped: dict[str, int] = {}
+        self.removed_lines: Counter[str] = Counter()
 
     def take(self, judged: Judged | DeadLetter) -> None:
         """A document that was read, with the verdict on it."""
@@ -177,6 +179,7 @@ class _TaskFiles:
             return
         self.seen += 1
         self.bytes_in += judged.size_bytes
+        self.removed_lines.update(judged.removed_lines)
         if judged.verdict.keep:
             self.kept.append(judged.document)
             self.kept_bytes += judged.document.size_bytes
@@ -207,6 +210,7 @@ class _TaskFiles:
             "in": self.seen,
             "bytes_in": self.bytes_in,
             "dropped": self.dropped,
+            "removed_lines": dict(self.removed_lines),
             "dead": dead,
             "first_dead": {each.place(): each.error for each in self.dead[:FIRST_DEAD]},
         }

@@ -278,3 +278,34 @@ def test_a_file_that_cannot_be_opened_is_a_dead_letter(
     (letter,) = rows(folder.dead_letters)
     assert letter["locator"] == "3.txt"
     assert letter["error"] == "cannot be read: Permission denied"
+
+
+def test_the_rules_for_lines_change_the_text_and_are_counted(
+    make_run, folder, tmp_path, prose, rows, curation
+):
+    """C4 drops lines without an end, then judges what is left."""
+    for number in range(12):
+        page = f"Home\n{prose(number)}.\nIt has a second sentence in it. And a third.\nImprint\n"
+        (tmp_path / f"{number}.txt").write_text(page)
+    curate(make_run(tmp_path, preset="c4"), folder)
+    texts = [each["text"] for each in rows(folder.documents)]
+    assert sorted(texts) == sorted(
+        f"{prose(number)}.\nIt has a second sentence in it. And a third." for number in range(12)
+    )
+    assert sum(curation(folder)["sources"]["s"]["removed_lines"].values()) == 24
+
+
+def test_a_source_may_have_rules_of_its_own(make_run, folder, tmp_path, letters, rows, curation):
+    short = tmp_path / "short"
+    short.mkdir()
+    for number in range(4):
+        (short / f"{number}.txt").write_text(f"short text {number}")
+    sources = [
+        {"name": "a", "kind": "text", "path": str(letters)},
+        {"name": "b", "kind": "text", "path": str(short), "rules": {"preset": "none"}},
+        {"name": "c", "kind": "text", "path": str(short)},
+    ]
+    curate(make_run(letters, sources=sources), folder)
+    assert {each["source"] for each in rows(folder.documents)} == {"a", "b"}
+    assert curation(folder)["sources"]["c"]["dropped"]["too_few_words"] == 4
+    assert "too_few_words" not in curation(folder)["sources"]["b"]["dropped"]
