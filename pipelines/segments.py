@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from llm_keras.data.document import write_json_lines
@@ -66,18 +66,22 @@ class Gather(beam.PTransform):
     """(name of an output file, piece) -> counts; leaves the output files.
 
     Args:
-        names: Every output file: one without pieces is written too.
+        names: Gives every output file: one without pieces is written too. Called by a worker.
         folder: Where they go.
     """
 
-    def __init__(self, names: Sequence[str], folder: str) -> None:
+    def __init__(self, names: Callable[[], Sequence[str]], folder: str) -> None:
         super().__init__()
         self.names, self.folder = names, folder
 
     def expand(self, pieces: Any) -> Any:
         """Groups by output file, then writes each."""
-        folder = self.folder
-        every = pieces.pipeline | "EveryFile" >> beam.Create([(name, None) for name in self.names])
+        folder, names = self.folder, self.names
+        every = (
+            pieces.pipeline
+            | "Start" >> beam.Create([None], reshuffle=False)
+            | "EveryFile" >> beam.FlatMap(lambda _: [(name, None) for name in names()])
+        )
         return (
             (pieces, every)
             | beam.Flatten()

@@ -14,10 +14,13 @@ from typing import Any
 
 from pipelines import storage
 from pipelines.counts import Counts, merge
-from pipelines.options import run_pipeline
+from pipelines.options import OnlyBuiltError, run_pipeline
 from pipelines.quiet import beam
 
 SUCCESS = "_SUCCESS"
+#: Elements in a file: they are read by workers, since a job's description has no room for millions.
+CHUNK = 1000
+CODER = beam.coders.FastPrimitivesCoder()
 
 
 class Steps:
@@ -55,8 +58,13 @@ class Steps:
         success = storage.join(self.folder, name, SUCCESS)
         counts = self._finished(success)
         if counts is None:
-            storage.remove_tree(storage.join(self.folder, name))
-            counts = self._run(storage.join(self.folder, name), list(elements), transform)
+            folder = storage.join(self.folder, name)
+            storage.remove_tree(folder)
+            try:
+                counts = self._run(folder, list(elements), transform)
+            except OnlyBuiltError:
+                storage.remove_tree(folder)
+                raise
             content = {"fingerprint": self._fingerprint, "counts": counts}
             storage.write(success, json.dumps(content).encode())
         self.counts.append(counts)
@@ -71,10 +79,15 @@ class Steps:
 
     def _run(self, folder: str, elements: list[Any], transform: Any) -> Counts:
         path = storage.join(folder, "counts.json")
+        for number, start in enumerate(range(0, len(elements), CHUNK)):
+            chunk = CODER.encode(elements[start : start + CHUNK])
+            storage.write(_chunk(folder, number), chunk)
         with run_pipeline(self.workers, self.arguments, self.worker_log) as pipeline:
             _ = (
                 pipeline
-                | "Elements" >> beam.Create(elements)
+                | "Chunks" >> beam.Create(range(-(-len(elements) // CHUNK)), reshuffle=False)
+                | "Elements" >> beam.FlatMap(_elements, folder)
+                | "Spread" >> beam.Reshuffle()
                 | "Step" >> transform
                 | "Together" >> beam.Map(lambda counts: (None, counts))
                 | "Add" >> beam.CombinePerKey(merge)
@@ -86,6 +99,14 @@ class Steps:
     def total(self) -> Counts:
         """The counts of all steps together."""
         return merge(self.counts)
+
+
+def _chunk(folder: str, number: int) -> str:
+    return storage.join(folder, f"elements-{number:06d}")
+
+
+def _elements(number: int, folder: str) -> list[Any]:
+    return list(CODER.decode(storage.read(_chunk(folder, number))))
 
 
 def _digest(content: Any) -> str:

@@ -9,6 +9,7 @@ Here, and only here, a text is written for good.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -67,7 +68,7 @@ class Finish(beam.PTransform):
         finished = works | "Finish" >> beam.ParDo(
             _Finish(self.place, self.contamination)
         ).with_outputs("counts", main="pieces")
-        names = output_files(self.place.run.corpus)
+        names = functools.partial(output_files, self.place.run.corpus)
         gathered = finished.pieces | "Gather" >> segments.Gather(names, self.place.of(FINISH))
         return (finished.counts, gathered) | "Counts" >> beam.Flatten()
 
