@@ -20,6 +20,10 @@ class WorkerDiedError(LLMKerasError):
     """A local worker process ended before its work did."""
 
 
+#: Beam would list what is installed here, for each job anew: seconds, and nobody's business.
+_QUIET = ("--experiments=disable_logging_submission_environment",)
+
+
 class OnlyBuiltError(LLMKerasError):
     """A job was built and, as asked, not submitted: there is nothing to go on with."""
 
@@ -43,7 +47,7 @@ def run_pipeline(
     """
     with quiet():
         if any(argument.partition("=")[0] == "--runner" for argument in arguments):
-            pipeline = beam.Pipeline(options=_options(arguments))
+            pipeline = beam.Pipeline(options=_options((*arguments, *_QUIET)))
         else:
             pipeline = _local(workers, arguments, worker_log)
         yield pipeline

@@ -1,6 +1,7 @@
 """What is not a test is not collected: programs that tests start as processes of their own."""
 
 collect_ignore = [
+    "fuzz/readers.py",
     "reference/garden_transformer.py",
     "reference/llama.py",
     "unit/parallel/pipelines.py",

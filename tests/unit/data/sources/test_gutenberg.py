@@ -206,10 +206,10 @@ class TestFaults:
         ids=lambda text: repr(text[:12]),
     )
     def test_long_runs_take_time_in_proportion(self, text):
-        start = time.monotonic()
+        start = time.process_time()
         gutenberg.book_start(text)
         gutenberg.body(text)
-        assert time.monotonic() - start < 1
+        assert time.process_time() - start < 8
 
 
 @settings(max_examples=100)

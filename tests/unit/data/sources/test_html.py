@@ -149,7 +149,7 @@ class TestExtraction:
         start = time.process_time()
         with contextlib.suppress(html_text.UnfitError):
             html_text.extract(page)
-        assert time.process_time() - start < 1.5  # on a machine that does other things too
+        assert time.process_time() - start < 8  # on a machine that does other things too
 
     def test_elements_may_nest_to_a_depth(self):
         many = "<br>" * html_blocks.CHECKED_TAGS
