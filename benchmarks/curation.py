@@ -139,19 +139,14 @@ def steps(sizes: list[int], workers: int, work: Path) -> None:
 
 def hurting(work: Path, megabytes: int) -> list[dict[str, Any]]:
     """Writes the corpus that is made to hurt; its sources."""
-    third = megabytes / 3
     alike = next(documents(0.001, seed=1))
-
-    def nearly_equal() -> Iterator[str]:
-        for number, text in enumerate(documents(third, seed=2)):
-            yield text if number % 10 * 3 > 8 else f"{alike}\nnumber {number}"
-
     menu = [f"this is line {number} of the menu of one domain" for number in range(40)]
-    write_lines(work / "alike", nearly_equal())
-    write_lines(work / "plain", documents(third, seed=3))
+    copies = int(megabytes * 1e6 * 0.1 / len(alike))
+    write_lines(work / "alike", (f"{alike}\nnumber {number}" for number in range(copies)))
+    write_lines(work / "plain", documents(megabytes * 0.45, seed=3))
     write_lines(
         work / "domain",
-        ("\n".join([*menu, *text.split("\n")[:40]]) for text in documents(third * 0.8, seed=4)),
+        ("\n".join([*menu, *text.split("\n")[:40]]) for text in documents(megabytes * 0.4, seed=4)),
     )
     (work / "huge").mkdir()
     with (work / "huge" / "huge.txt").open("w") as file:

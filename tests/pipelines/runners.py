@@ -62,7 +62,7 @@ def prism_binary():
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="fetching-") as work:
         places = {name: f"{work}/{name}" for name in ("GOPATH", "GOCACHE", "GOBIN")}
         environment = os.environ | places | {"GOFLAGS": "-modcacherw"}
-        # Compiled in half the time, since nobody counts its milliseconds.
+        # Without optimization: it runs for seconds, and is compiled for minutes.
         quickly = ["-gcflags=all=-N -l", "-ldflags=-s -w"]
         if problem := _run(["go", "install", *quickly, PRISM], environment):
             return None, problem
