@@ -53,10 +53,10 @@ def expected(run, hashes, tmp_path_factory):
     return found
 
 
-def test_four_workers_write_the_same_bytes_and_print_nothing(
+def test_two_workers_write_the_same_bytes_and_print_nothing(
     corpus, make_run, folder, expected, hashes, capfd
 ):
-    run = make_run(corpus, kind="jsonl", maximum_dead_fraction=0.5, workers=4)
+    run = make_run(corpus, kind="jsonl", maximum_dead_fraction=0.5, workers=2)
     curate(run, folder)
     assert hashes(folder) == expected
     assert capfd.readouterr() == ("", "")
