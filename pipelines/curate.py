@@ -14,11 +14,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
-import fcntl
 import hashlib
 import importlib
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -110,12 +108,14 @@ class Curation:
 
     def whole(self) -> None:
         """Curates everything."""
-        self._perform(self._listings(), None)
+        listings = self._listings()
+        self._perform(listings, files.described(self.run.corpus, listings.values()), None)
 
     def added(self, *, replay: bool) -> int:
         """Curates what is new, or what was dead; returns how many files that is."""
         listings = self._listings()
-        earlier = updating.earlier(self.run, self.corpus, replay=replay)
+        read = files.described(self.run.corpus, listings.values())
+        earlier = updating.earlier(self.run, self.corpus, read, replay=replay)
         if not earlier.again:
             return 0
         chosen = {
@@ -124,18 +124,22 @@ class Curation:
             )
             for name, listing in listings.items()
         }
-        self._perform(chosen, earlier)
+        self._perform(chosen, read, earlier)
         return sum(len(listing.files) for listing in chosen.values())
 
     def _listings(self) -> dict[str, files.Listing]:
         return {source.name: files.find(source) for source in self.run.corpus.sources}
 
-    def _perform(self, listings: Mapping[str, files.Listing], earlier: Earlier | None) -> None:
+    def _perform(
+        self,
+        listings: Mapping[str, files.Listing],
+        read: Sequence[files.Input],
+        earlier: Earlier | None,
+    ) -> None:
         deduplicate = self.run.corpus.deduplicate
         remembered = None if deduplicate.index is None else storage.absolute(deduplicate.index)
         if remembered is not None:
             index.check(remembered, deduplicate.near)
-        read = inputs(self.run)
         with _staging(self.corpus) as staging:
             place = Workplace(
                 self.run,
@@ -162,8 +166,7 @@ class Curation:
             curation = outcome.describe(self.run, counts, ignored)
             outcome.check(self.run, curation)
             curation |= mixture.describe(self.run, curation)
-            _write_json(updating.listed(read), storage.join(staging, FINISH, INPUTS))
-            _publish(storage.join(staging, FINISH), self.corpus, curation)
+            _publish(storage.join(staging, FINISH), self.corpus, curation, updating.listed(read))
             attempt_report(self.corpus, self.run)
 
 
@@ -177,7 +180,7 @@ def _staging(corpus: str) -> Iterator[str]:
     staging = storage.join(corpus, ".curating")
     made = _make(corpus)
     try:
-        with _alone(corpus):
+        with storage.alone(corpus):
             try:
                 yield staging
             except Exception as error:
@@ -215,38 +218,19 @@ def _make(corpus: str) -> list[Path]:
     return made
 
 
-@contextlib.contextmanager
-def _alone(corpus: str) -> Iterator[None]:
-    """Refuses a second process; the system frees the lock however this one ends.
-
-    A folder of an object store has no locks: there it is upon whoever starts jobs.
-    """
-    if storage.is_remote(corpus):
-        yield
-        return
-    handle = os.open(corpus, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise UserError(
-            f"{corpus}: another process is at work here; wait for it, or take another --output"
-        ) from None
-    finally:
-        os.close(handle)
-
-
-def _publish(finished: str, corpus: str, curation: Counts) -> None:
+def _publish(
+    finished: str, corpus: str, curation: Counts, listed: Mapping[str, Sequence[int]]
+) -> None:
     """Puts the new files in the place of old ones; curation.json is there only when all are."""
     storage.remove(storage.join(finished, SUCCESS))  # stopped from here on, it is not finished
     storage.remove(storage.join(corpus, "curation.json"))
     for name in FOLDERS:
         storage.move_tree(storage.join(finished, name), storage.join(corpus, name))
-    storage.write(storage.join(corpus, INPUTS), storage.read(storage.join(finished, INPUTS)))
+    _write_json(listed, storage.join(corpus, INPUTS))
     _write_json(curation, storage.join(corpus, "curation.json"))
 
 
-def _write_json(tree: dict[str, Any], path: str) -> None:
+def _write_json(tree: Mapping[str, Any], path: str) -> None:
     storage.write(path, json.dumps(tree, indent=1, ensure_ascii=False).encode())
 
 

@@ -6,7 +6,7 @@ import codecs
 import glob
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,18 +52,29 @@ class Listing(NamedTuple):
     beside: list[SourceFile]
 
 
-def inputs(run: config.Run) -> list[tuple[str, int, int]]:
-    """The files that curation reads: `source/locator`, bytes, time of last change in ns; sorted.
+#: `source/locator`, bytes, time of last change in nanoseconds.
+Input = tuple[str, int, int]
 
-    Lists of addresses, words and evaluation texts are among them.
+
+def inputs(run: config.Run) -> list[Input]:
+    """The files that curation reads, sorted; lists and evaluation texts are among them.
 
     Raises:
         UserError: A source or list is missing or has no files.
     """
-    lists = [(f"list {path}", *_size_and_time(path)) for path in sorted(lists_of(run.corpus))]
+    return described(run.corpus, map(find, run.corpus.sources))
+
+
+def described(corpus: config.Corpus, listings: Iterable[Listing]) -> list[Input]:
+    """`inputs`, of sources that were listed before.
+
+    Raises:
+        UserError: A list is missing.
+    """
+    lists = [(f"list {path}", *_size_and_time(path)) for path in sorted(lists_of(corpus))]
     return lists + sorted(
         (f"{file.source}/{file.locator}", file.bytes, file.modified_ns)
-        for listing in map(find, run.corpus.sources)
+        for listing in listings
         for file in (*listing.files, *listing.beside)
     )
 

@@ -104,9 +104,16 @@ def tables(folder: str, step: str, numbers: Mapping[str, int], but: str) -> Iter
             yield table
 
 
-def write_keys(folder: str, name: str, table: keys.Rows) -> None:
-    """Writes the keys of one part."""
-    storage.write(storage.join(folder, name), table.tobytes())
+def write_keys(
+    folder: str, stem: str, tables: Mapping[str, keys.Rows]
+) -> dict[str, dict[str, int]]:
+    """Writes the keys of some documents, by step; for each step the file, and the rows in it."""
+    names = {}
+    for step, table in tables.items():
+        name = f"{step}-{stem}.keys"
+        storage.write(storage.join(folder, name), table.tobytes())
+        names[step] = {name: len(table)}
+    return names
 
 
 def publish(

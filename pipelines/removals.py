@@ -22,8 +22,8 @@ Removal = tuple[int, int, str]
 SCHEMA = pa.schema([("part", pa.uint32()), ("row", pa.uint32()), ("kept", pa.string())])
 
 
-def block_of(part: int) -> int:
-    """The block that a part belongs to."""
+def block_of(part: Any) -> Any:
+    """The block that a part belongs to; of an array of parts, the block of each."""
     return part // BLOCK_PARTS
 
 
@@ -36,22 +36,13 @@ def write(folder: str, block: int, removals: Iterable[Removal]) -> int:
     """Writes the removals of a block; returns how many there are."""
     rows = sorted(removals)
     columns = [[row[index] for row in rows] for index in range(3)]
-    table = pa.table(columns, schema=SCHEMA)
-    with (
-        storage.writing(path(folder, block)) as file,
-        pa.ipc.new_file(file, SCHEMA) as writer,
-    ):
-        writer.write_table(table)
+    _write(path(folder, block), pa.table(columns, schema=SCHEMA))
     return len(rows)
 
 
 def read(folder: str, part: int) -> dict[int, str]:
     """The rows of a part that a step removes, each with the id of the one that stays."""
-    name = path(folder, block_of(part))
-    if not storage.exists(name):
-        return {}
-    with storage.open_to_read(name) as file:
-        table = pa.ipc.open_file(file).read_all()
+    table = _read(path(folder, block_of(part)), SCHEMA)
     return {row: kept for where, row, kept in _rows(table) if where == part}
 
 
@@ -76,22 +67,24 @@ def write_ledger(
 ) -> None:
     """Writes down who went in favour of whom, and how alike the two are."""
     table = pa.table([removed, kept, similarities], schema=LEDGER)
-    with (
-        storage.writing(ledger_path(folder, block)) as file,
-        pa.ipc.new_file(file, LEDGER) as writer,
-    ):
-        writer.write_table(table)
+    _write(ledger_path(folder, block), table)
 
 
 def read_ledger(folder: str, part: int) -> dict[str, float | None]:
     """Of the block of a part: id of each document that went -> its similarity to the one kept."""
-    name = ledger_path(folder, block_of(part))
+    table = _read(ledger_path(folder, block_of(part)), LEDGER)
+    removed, similarities = table.column("removed"), table.column("similarity")
+    return dict(zip(removed.to_pylist(), similarities.to_pylist(), strict=True))
+
+
+def _write(name: str, table: Any) -> None:
+    with storage.writing(name) as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _read(name: str, schema: Any) -> Any:
+    """A table; without rows where a step removed nothing."""
     if not storage.exists(name):
-        return {}
+        return schema.empty_table()
     with storage.open_to_read(name) as file:
-        table = pa.ipc.open_file(file).read_all()
-    return dict(
-        zip(
-            table.column("removed").to_pylist(), table.column("similarity").to_pylist(), strict=True
-        )
-    )
+        return pa.ipc.open_file(file).read_all()

@@ -6,6 +6,7 @@ closed, and a local file gets its name last.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
+from llm_keras.errors import UserError
 from pipelines.quiet import beam  # noqa: F401 - first, so that Beam's notes stay off the terminal
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes  # isort: skip
@@ -23,6 +25,7 @@ from apache_beam.io.filesystems import FileSystems  # isort: skip
 __all__ = [
     "BeamIOError",
     "absolute",
+    "alone",
     "exists",
     "is_remote",
     "join",
@@ -98,6 +101,32 @@ def write(path: str, data: bytes) -> None:
     """Writes a file, whole or not at all."""
     with writing(path) as file:
         file.write(data)
+
+
+@contextmanager
+def alone(folder: str) -> Iterator[None]:
+    """Refuses a second process in a folder; the system frees the lock however this one ends.
+
+    A folder of an object store has no locks: there it is upon whoever starts jobs.
+
+    Raises:
+        UserError: Another is at work there.
+    """
+    if is_remote(folder):
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise UserError(
+            f"{folder}: another process is at work here; wait for it, or take another --output"
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def exists(path: str) -> bool:

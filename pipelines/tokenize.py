@@ -12,10 +12,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
-import fcntl
 import importlib
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -116,35 +114,20 @@ def _curation(corpus: str) -> Mapping[str, Any]:
 
 @contextlib.contextmanager
 def working_folder(corpus: str) -> Iterator[str]:
-    """A folder to work in, for this process alone; nothing of it stays.
-
-    The system frees the lock however the process ends. A folder of an object store has no locks:
-    there it is upon whoever starts jobs.
-    """
+    """A folder to work in, for this process alone; nothing of it stays."""
     staging = storage.join(corpus, ".tokenizing")
-    if storage.is_remote(corpus):
-        storage.remove_tree(staging)
-        yield staging
-        storage.remove_tree(staging)
-        return
-    handle = os.open(corpus, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        storage.remove_tree(staging)
-        Path(staging).mkdir()
-        yield staging
-        storage.remove_tree(staging)
-    except BlockingIOError:
-        raise UserError(
-            f"{corpus}: another process is at work here; wait for it, or take another --output"
-        ) from None
-    except Exception as error:
-        storage.remove_tree(staging)
-        if (mistake := _mistake(error, corpus)) is not None:
-            raise mistake from None
-        raise
-    finally:
-        os.close(handle)
+    with storage.alone(corpus):
+        try:
+            storage.remove_tree(staging)
+            if not storage.is_remote(staging):
+                Path(staging).mkdir()
+            yield staging
+            storage.remove_tree(staging)
+        except Exception as error:
+            storage.remove_tree(staging)
+            if (mistake := _mistake(error, corpus)) is not None:
+                raise mistake from None
+            raise
 
 
 def _mistake(error: Exception, corpus: str) -> UserError | None:

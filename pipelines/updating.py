@@ -18,7 +18,7 @@ from pipelines.steps.carry import file_of
 INPUTS = "inputs.json"
 
 
-def listed(inputs: Sequence[tuple[str, int, int]]) -> dict[str, list[int]]:
+def listed(inputs: Sequence[files.Input]) -> dict[str, list[int]]:
     """The content of inputs.json."""
     return {name: [size_bytes, changed] for name, size_bytes, changed in inputs}
 
@@ -28,12 +28,13 @@ def name_of(file: SourceFile) -> str:
     return f"{file.source}/{file.locator}"
 
 
-def earlier(run: config.Run, corpus: str, *, replay: bool) -> Earlier:
+def earlier(run: config.Run, corpus: str, read: Sequence[files.Input], *, replay: bool) -> Earlier:
     """The curation in a folder, and which files are to be read again.
 
     Args:
         run: Its settings.
         corpus: The folder.
+        read: The files that there are now.
         replay: Those with dead letters; else those that are new, changed or gone.
 
     Raises:
@@ -53,13 +54,15 @@ def earlier(run: config.Run, corpus: str, *, replay: bool) -> Earlier:
             " without --incremental and --replay"
         )
     names = list(curation["files"])
-    again = frozenset(_dead(corpus, names) if replay else _changed(run, before))
+    again = frozenset(_dead(corpus, names) if replay else _changed(run, read, before))
     return Earlier(corpus, names, again)
 
 
-def _changed(run: config.Run, before: dict[str, list[int]]) -> Iterator[str]:
+def _changed(
+    run: config.Run, read: Sequence[files.Input], before: dict[str, list[int]]
+) -> Iterator[str]:
     """Files that are new, changed or gone; with a translation that changed all of its source."""
-    now = listed(files.inputs(run))
+    now = listed(read)
     different = {name for name in {*before, *now} if before.get(name) != now.get(name)}
     for name in different:
         if name.startswith("list "):

@@ -118,12 +118,7 @@ def _remember(documents: list[Document], stem: str, place: Workplace) -> Counts:
             near.band_digests(texts, deduplicate.near),
             _keys([b"\0" * 16] * len(documents), documents, place),
         )
-    names = {}
-    for step, table in tables.items():
-        name = f"{step}-{stem}.keys"
-        index.write_keys(folder, name, table)
-        names[step] = {name: len(table)}
-    return {"remembered": names}
+    return {"remembered": index.write_keys(folder, stem, tables)}
 
 
 def _keys(digests: list[bytes], documents: list[Document], place: Workplace) -> keys.Rows:

@@ -193,9 +193,7 @@ def _least(edges: keys.Rows) -> Iterator[tuple[int, bytes]]:
     table = np.zeros(int(here.sum()), EDGE)
     for name in components.NODE.names or ():
         table["to"][name], table["hub"][name] = rows[here][name], kept[here][name]
-    blocks = table["to"]["part"] // removals.BLOCK_PARTS
-    for block in np.unique(blocks):
-        yield int(block), table[blocks == block].tobytes()
+    yield from unique.cut(table, table["to"]["part"])
 
 
 def _write(block: int, pieces: Any, place: Workplace, settings: config.Near) -> dict[str, Any]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from llm_keras import config
-from pipelines import index, keys, parts
+from pipelines import index
 from pipelines.quiet import beam
-from pipelines.steps import near
+from pipelines.steps import near, unique
 from pipelines.steps.unique import Unique
 from pipelines.workplace import Workplace
 
@@ -52,22 +50,7 @@ def _remember(
     settings: config.Near | None,
     folder: str,
 ) -> dict[str, dict[str, int]]:
-    tables = {way.name: _keys(part, place, way) for way in ways}
+    tables = {way.name: unique.keys_of_part(part, place, way)[0] for way in ways}
     if settings is not None:
         tables[near.BANDS] = near.digests_of(place, part, settings)[0]
-    names = {}
-    for step, table in tables.items():
-        name = f"{step}-{part:08d}.keys"
-        index.write_keys(folder, name, table)
-        names[step] = {name: len(table)}
-    return names
-
-
-def _keys(part: int, place: Workplace, way: Unique) -> keys.Rows:
-    path = place.part(part)
-    ids = parts.columns(path, "id")["id"].to_pylist()
-    left = place.left(part, len(ids))
-    found, ranks, having = way.keys(path, left, place)
-    rows = np.asarray(left, np.uint32)[having]
-    chosen = [ids[row] for row in rows]
-    return keys.build(found, chosen, ranks, place.source_numbers, part, rows)
+    return index.write_keys(folder, f"{part:08d}", tables)

@@ -100,16 +100,8 @@ class _KeysOfPart(beam.DoFn):
         self.how, self.place, self.partitions = how, place, partitions
 
     def process(self, part: int) -> Iterator[Any]:
-        path = self.place.part(part)
-        ids = parts.columns(path, "id")["id"].to_pylist()
-        left = self.place.left(part, len(ids))
-        found, ranks, having = self.how.keys(path, left, self.place)
-        rows = np.asarray(left, np.uint32)[having]
-        table = keys.sort(
-            keys.build(
-                found, [ids[row] for row in rows], ranks, self.place.source_numbers, part, rows
-            )
-        )
+        table, left = keys_of_part(part, self.place, self.how)
+        table = keys.sort(table)
         first = keys.first_of_each(table)
         stays = first == np.arange(len(table))
         spilled = storage.join(self.place.of(self.how.name), f"keys-{part:08d}.rows")
@@ -118,8 +110,19 @@ class _KeysOfPart(beam.DoFn):
             beam.pvalue.TaggedOutput("gone", each)
             for each in by_block(gone(table[~stays], table[first[~stays]], near=True))
         )
-        counts = {"steps": {self.how.name: {"in": len(left)}}}
+        counts = {"steps": {self.how.name: {"in": left}}}
         yield beam.pvalue.TaggedOutput("counts", counts)
+
+
+def keys_of_part(part: int, place: Workplace, how: Unique) -> tuple[keys.Rows, int]:
+    """The keys of a part's documents that are left, and how many documents that is."""
+    path = place.part(part)
+    ids = parts.columns(path, "id")["id"].to_pylist()
+    left = place.left(part, len(ids))
+    found, ranks, having = how.keys(path, left, place)
+    rows = np.asarray(left, np.uint32)[having]
+    names = [ids[row] for row in rows]
+    return keys.build(found, names, ranks, place.source_numbers, part, rows), len(left)
 
 
 class Recall(beam.DoFn):
@@ -164,7 +167,12 @@ def gone(rows: keys.Rows, kept: keys.Rows, *, near: bool) -> keys.Rows:
 
 def by_block(table: keys.Rows) -> Iterator[tuple[int, bytes]]:
     """Cuts rows that go by the block of their part."""
-    blocks = table["part"] // removals.BLOCK_PARTS
+    yield from cut(table, table["part"])
+
+
+def cut(table: keys.Rows, numbers: keys.Rows) -> Iterator[tuple[int, bytes]]:
+    """Cuts rows by the block of the part that each concerns."""
+    blocks = removals.block_of(numbers)
     for block in np.unique(blocks):
         yield int(block), table[blocks == block].tobytes()
 
