@@ -14,7 +14,7 @@ from pipelines.counts import Counts
 from pipelines.files import SourceFile
 from pipelines.stepping import Steps
 from pipelines.steps import rounds, unique
-from pipelines.steps.carry import CARRY, PREVIOUS, Carry
+from pipelines.steps.carry import PREVIOUS, Carry
 from pipelines.steps.finish import FINISH, Finish, Work
 from pipelines.steps.lines import LINES, RemoveLines
 from pipelines.steps.near import BANDS, NEAR, FindEdges, RemoveNear
@@ -22,7 +22,7 @@ from pipelines.steps.read import Read
 from pipelines.steps.remember import REMEMBER, Remember
 from pipelines.steps.unique import RemoveEqual, Unique
 from pipelines.tasks import tasks_of
-from pipelines.workplace import Workplace
+from pipelines.workplace import CARRY, Workplace
 
 
 class Earlier(NamedTuple):

@@ -10,6 +10,9 @@ from llm_keras import config
 from pipelines import parts, removals, storage
 from pipelines.tasks import Task
 
+#: The step that carries on what an earlier curation left.
+CARRY = "carry"
+
 
 @dataclass(frozen=True)
 class Workplace:

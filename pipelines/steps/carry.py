@@ -22,9 +22,8 @@ from pipelines.counts import Counts, merge
 from pipelines.quiet import beam
 from pipelines.steps import near
 from pipelines.steps.finish import count_kept
-from pipelines.workplace import Workplace
+from pipelines.workplace import CARRY, Workplace
 
-CARRY = "carry"
 #: The snapshot that the keys make, in the step's folder.
 PREVIOUS = "previous"
 #: Rows looked at together: bounds the memory, and the files of keys.

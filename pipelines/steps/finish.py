@@ -26,7 +26,7 @@ from pipelines.quiet import beam
 from pipelines.segments import Piece
 from pipelines.steps.lines import without_repeated
 from pipelines.steps.near import NEAR
-from pipelines.workplace import Workplace
+from pipelines.workplace import CARRY, Workplace
 
 FINISH = "finish"
 #: Step -> the reason under which its documents are dropped.
@@ -98,7 +98,7 @@ class _Finish(beam.DoFn):
     def process(self, element: tuple[Any, ...]) -> Iterator[Any]:
         work = Work(*element)
         if work.kind == "carried":
-            path = storage.join(self.place.of("carry"), work.name)
+            path = storage.join(self.place.of(CARRY), work.name)
             yield work.name, tuple(Piece((-1, work.number), path, 0, None, work.documents))
             return
         if work.kind != "part":

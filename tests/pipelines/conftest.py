@@ -9,6 +9,7 @@ import pytest
 
 from llm_keras import config
 from llm_keras.run_folder import RunFolder
+from tests.pipelines.smallest import SMALLEST
 
 WORDS = (
     "the of and to in that it was for on are as with his they at be this from have or by one had"
@@ -39,18 +40,10 @@ def make_run():
     def make(path, kind="text", *, seed=0, source=None, **corpus):
         sources = [{"name": "s", "kind": kind, "path": str(path)} | (source or {})]
         return config.Run.model_validate(
-            {
+            SMALLEST
+            | {
                 "seed": seed,
                 "corpus": {"sources": sources, "validation_fraction": 0.3} | corpus,
-                "tokenizer": {"vocabulary_size": 300},
-                "records": {"sequence_length": 16},
-                "model": {
-                    "num_layers": 1,
-                    "hidden_dim": 8,
-                    "intermediate_dim": 16,
-                    "num_query_heads": 2,
-                },
-                "training": {"total_steps": 200, "global_batch_size": 2},
             }
         )
 

@@ -17,6 +17,7 @@ from llm_keras.tokenizers import train_tokenizer
 from pipelines.curate import curate
 from pipelines.tokenize import tokenize
 from tests.pipelines import runners
+from tests.pipelines.smallest import SMALLEST
 
 LETTERS, PAGES = 60, 60
 
@@ -42,7 +43,8 @@ def sources(tmp_path_factory, prose):
 def make_run(sources):
     def make(workers=1):
         return Run.model_validate(
-            {
+            SMALLEST
+            | {
                 "corpus": {
                     "sources": [
                         {"name": "letters", "kind": "text", "path": str(sources / "letters")},
@@ -61,20 +63,12 @@ def make_run(sources):
                     "shards": 3,
                     "workers": workers,
                 },
-                "tokenizer": {"vocabulary_size": 300},
                 "records": {
                     "sequence_length": 32,
                     "shards": 4,
                     "packing": "best_fit",
                     "workers": workers,
                 },
-                "model": {
-                    "num_layers": 1,
-                    "hidden_dim": 8,
-                    "intermediate_dim": 16,
-                    "num_query_heads": 2,
-                },
-                "training": {"total_steps": 200, "global_batch_size": 2},
             }
         )
 

@@ -23,6 +23,7 @@ from llm_keras.tokenizers import SentencePieceTokenizer, train_tokenizer
 from pipelines import document_index, spill
 from pipelines import tokenize as stage
 from pipelines.tokenize import tokenize
+from tests.pipelines.smallest import SMALLEST
 
 ODD = ["", "<s></s>", "\u2581 \0\n", "\U0001f469\u200d\U0001f467 " * 20]
 
@@ -31,17 +32,10 @@ ODD = ["", "<s></s>", "\u2581 \0\n", "\U0001f469\u200d\U0001f467 " * 20]
 def make_settings():
     def make(**records):
         return Run.model_validate(
-            {
+            SMALLEST
+            | {
                 "corpus": {"sources": [{"name": "a", "kind": "text", "path": "letters"}]},
-                "tokenizer": {"vocabulary_size": 300},
                 "records": {"sequence_length": 16, "shards": 8} | records,
-                "model": {
-                    "num_layers": 1,
-                    "hidden_dim": 8,
-                    "intermediate_dim": 16,
-                    "num_query_heads": 2,
-                },
-                "training": {"total_steps": 200, "global_batch_size": 2},
             }
         )
 
