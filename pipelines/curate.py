@@ -28,7 +28,7 @@ from llm_keras import config, run_file
 from llm_keras.data import takedowns
 from llm_keras.errors import LLMKerasError, UserError
 from llm_keras.run_folder import RunFolder
-from pipelines import fetching, files, index, mixture, outcome, storage, updating
+from pipelines import fetching, files, hub, index, mixture, outcome, storage, updating
 from pipelines.counts import Counts
 from pipelines.curation_steps import Earlier, curated
 from pipelines.files import inputs
@@ -108,12 +108,12 @@ class Curation:
 
     def whole(self) -> None:
         """Curates everything."""
-        listings = self._listings()
-        self._perform(listings, files.described(self.run.corpus, listings.values()), None)
+        here, listings = self._found()
+        self._perform(here, listings, files.described(self.run.corpus, listings.values()), None)
 
     def added(self, *, replay: bool) -> int:
         """Curates what is new, or what was dead; returns how many files that is."""
-        listings = self._listings()
+        here, listings = self._found()
         read = files.described(self.run.corpus, listings.values())
         earlier = updating.earlier(self.run, self.corpus, read, replay=replay)
         if not earlier.again:
@@ -124,14 +124,17 @@ class Curation:
             )
             for name, listing in listings.items()
         }
-        self._perform(chosen, read, earlier)
+        self._perform(here, chosen, read, earlier)
         return sum(len(listing.files) for listing in chosen.values())
 
-    def _listings(self) -> dict[str, files.Listing]:
-        return {source.name: files.find(source) for source in self.run.corpus.sources}
+    def _found(self) -> tuple[config.Run, dict[str, files.Listing]]:
+        """The run with sources that are on this machine or where Beam reads, and their files."""
+        here = hub.with_copies(self.run, self.corpus)
+        return here, {source.name: files.find(source) for source in here.corpus.sources}
 
     def _perform(
         self,
+        here: config.Run,
         listings: Mapping[str, files.Listing],
         read: Sequence[files.Input],
         earlier: Earlier | None,
@@ -142,7 +145,7 @@ class Curation:
             index.check(remembered, deduplicate.near)
         with _staging(self.corpus) as staging:
             place = Workplace(
-                self.run,
+                here,
                 staging,
                 known=index.sources_in(remembered),
                 snapshot=hashlib.sha256(self.corpus.encode()).hexdigest()[:16],
@@ -166,6 +169,8 @@ class Curation:
             curation = outcome.describe(self.run, counts, ignored)
             outcome.check(self.run, curation)
             curation |= mixture.describe(self.run, curation)
+            if downloads := hub.downloads(self.run, self.corpus):
+                curation["downloads"] = downloads
             _publish(storage.join(staging, FINISH), self.corpus, curation, updating.listed(read))
             attempt_report(self.corpus, self.run)
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from llm_keras import config
 from llm_keras.errors import UserError
-from pipelines import storage
-from pipelines.sources import KINDS, archives, hugging_face, parallel, parquet
+from pipelines import hub, storage
+from pipelines.sources import KINDS, archives, parallel, parquet
 from pipelines.storage import BeamIOError
 
 #: Code that can be read alone: of a tree elsewhere the LICENSE files would be missing.
@@ -108,8 +108,10 @@ def find(source: config.Source) -> Listing:
         UserError: Nothing is there, or nothing of the kind, or it cannot be listed.
     """
     _check_encoding(source)
-    if source.kind == "hugging_face":
-        hugging_face.refuse_remote(source)
+    if hub.is_of_hub(source):
+        hub.check(source)
+        # Its path stands for files that are not here yet.
+        return Listing([SourceFile(source.name, source.path, b"", 0, 0)], 0, [])
     if storage.is_remote(source.path):
         return _find_remote(source)
     root, named = _named(source)

@@ -108,7 +108,11 @@ class Source(Config):
     )
     path: str = Field(
         description="A folder, a file or a glob, relative to where you run, or of a file system"
-        " that Beam knows, such as gs://bucket/folder."
+        " that Beam knows, such as gs://bucket/folder; hugging_face: also"
+        " hf://datasets/OWNER/NAME[@REVISION][/FOLDER]."
+    )
+    allow_network: bool = Field(
+        False, description="hugging_face: whether curation may download a path of hf://, once."
     )
     language: str | None = Field(
         None,
@@ -162,6 +166,14 @@ class Source(Config):
         if self.target_field is not None and self.kind != "jsonl":
             raise ValueError(
                 f"source {self.name}: target_field belongs to kind jsonl, not {self.kind}"
+            )
+        if self.path.startswith("hf://") and self.kind != "hugging_face":
+            raise ValueError(
+                f"source {self.name}: kind hugging_face reads {self.path}, not {self.kind}"
+            )
+        if self.allow_network and not self.path.startswith("hf://"):
+            raise ValueError(
+                f"source {self.name}: allow_network belongs to a path of hf://, not {self.path}"
             )
         if self.columns is not None and self.kind not in (
             "jsonl",

@@ -12,6 +12,8 @@ def origin(facts: CorpusFacts) -> Html:
     rows = [("settings hash", str(facts.curation["settings_hash"]))]
     if facts.manifest:
         rows.append(("tokenizer SHA-256", str(facts.manifest["tokenizer_sha256"])))
+    for source, copied in facts.curation.get("downloads", {}).items():
+        rows.append((f"source {source}", f"{copied['path']} at commit {copied['commit']}"))
     parts = [table([], rows)]
     files = facts.curation.get("files", {})
     if files:

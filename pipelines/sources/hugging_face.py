@@ -14,8 +14,7 @@ Where it does not, a file's split is read off its path, as the Hub's own library
 the files of splits for validation and test are passed over: they are what models are compared by.
 A file that the run file names itself, or by a glob, is read whatever its split.
 
-Nothing is fetched: `hf://` paths are refused. What a run reads is then on the disk as it was
-read, and a machine without a network can run it again.
+What is read is on this machine's disk; `pipelines/hub.py` puts there what a path of `hf://` names.
 
 References:
     Hub documentation, "Manual Configuration" of datasets (`configs`, `data_files`).
@@ -33,14 +32,12 @@ import yaml
 
 from llm_keras import config
 from llm_keras.data import licences
-from llm_keras.errors import UserError
 from pipelines.sources import arrow, json_lines, parquet, roots
 from pipelines.sources.record import Found, Passed, Text, Unreadable
 
 SUFFIXES = (*parquet.SUFFIXES, *arrow.SUFFIXES, *json_lines.SUFFIXES)
 REASONS = ("held_out_split", "not_in_card")
 
-SCHEME = "hf://"
 MAXIMUM_CARD_BYTES = 2**20
 #: How far above a file that was named itself its card may lie.
 _LEVELS = 6
@@ -72,21 +69,6 @@ class Card(NamedTuple):
 
     licence: str | None = None
     files: tuple[DataFiles, ...] = ()
-
-
-def refuse_remote(source: config.Source) -> None:
-    """Refuses a data set that is not on the disk.
-
-    Raises:
-        UserError: The path is one of the Hub's.
-    """
-    if source.path.startswith(SCHEME):
-        name = source.path.removeprefix(SCHEME).removeprefix("datasets/")
-        raise UserError(
-            f"corpus source {source.name}: {source.path} is on the network, and curation fetches"
-            f" nothing; download it first, such as with: hf download {name} --repo-type dataset"
-            " --local-dir FOLDER, and give FOLDER as the path"
-        )
 
 
 def read(path: Path, source: config.Source) -> Iterator[Found]:
@@ -187,7 +169,7 @@ def _data_files(configs: Any) -> Iterator[DataFiles]:
         files = each.get("data_files") or (f"{folder}/**" if isinstance(folder, str) else None)
         for split, pattern in _splits(files):
             if isinstance(pattern, str) and "://" not in pattern and _simple(pattern):
-                yield DataFiles(name, split, _pattern(pattern.removeprefix("./")))
+                yield DataFiles(name, split, pattern_of(pattern.removeprefix("./")))
 
 
 def _splits(files: Any) -> Iterator[tuple[str, Any]]:
@@ -211,7 +193,7 @@ def _simple(glob: str) -> bool:
     return len(_WILD.findall(glob)) <= _MAXIMUM_WILD
 
 
-def _pattern(glob: str) -> re.Pattern[str]:
+def pattern_of(glob: str) -> re.Pattern[str]:
     """A glob in which `**` crosses folders, as a regular expression."""
     kinds = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     pieces, end = [], 0

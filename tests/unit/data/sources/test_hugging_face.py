@@ -8,8 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from llm_keras import config
-from llm_keras.errors import UserError
-from pipelines.sources import KINDS, Passed, Text, Unreadable, hugging_face
+from pipelines.sources import KINDS, Passed, Text, Unreadable
 
 CARD = """---
 license: {licence}
@@ -202,12 +201,3 @@ class TestFaults:
         )
         (found,) = read(tmp_path, "a.parquet")
         assert found == Unreadable("a Git LFS pointer; fetch the file itself with: git lfs pull")
-
-    def test_the_hub_itself_is_refused_in_one_line(self):
-        source = config.Source(name="s", kind="hugging_face", path="hf://datasets/allenai/c4")
-        with pytest.raises(UserError) as caught:
-            hugging_face.refuse_remote(source)
-        message = str(caught.value)
-        assert "hf download allenai/c4 --repo-type dataset" in message
-        assert "\n" not in message
-        hugging_face.refuse_remote(source.model_copy(update={"path": "data/c4"}))
