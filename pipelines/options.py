@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import re
-import shlex
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_keras.errors import LLMKerasError, UserError
+from pipelines import local_workers
 from pipelines.quiet import beam, quiet
 
 
@@ -81,18 +81,16 @@ def mistake_in(error: Exception) -> UserError | None:
 def _local(workers: int, arguments: Sequence[str], worker_log: Path) -> beam.Pipeline:
     """A pipeline on the local runner, named outright: DirectRunner tries to download another.
 
-    Several workers are what `--direct_running_mode=multi_processing` starts, but with their
-    output in a file and for any path of the interpreter.
+    Several workers are as with `--direct_running_mode=multi_processing`, but with their output in
+    a file and forked off a process that has imported everything.
     """
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
     from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
     if workers == 1:
         return beam.Pipeline(runner=FnApiRunner(), options=_options(arguments))
-    command = shlex.join([sys.executable, "-m", "apache_beam.runners.worker.sdk_worker_main"])
-    environment = SubprocessSDKEnvironment.from_command_string(
-        f"exec {command} >>{shlex.quote(str(worker_log))} 2>&1"
-    )
+    command = local_workers.command(worker_log)
+    environment = SubprocessSDKEnvironment.from_command_string(command)
     options = _options((f"--direct_num_workers={workers}", *arguments))
     return beam.Pipeline(runner=FnApiRunner(default_environment=environment), options=options)
 
