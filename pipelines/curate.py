@@ -11,7 +11,6 @@ it was killed. Also a Beam job: `python -m pipelines.curate --run RUN.yaml --out
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import errno
 import hashlib
@@ -32,7 +31,7 @@ from pipelines import fetching, files, hub, index, mixture, outcome, storage, up
 from pipelines.counts import Counts
 from pipelines.curation_steps import Earlier, curated
 from pipelines.files import inputs
-from pipelines.options import mistake_in, told
+from pipelines.options import job_arguments, mistake_in, told
 from pipelines.report import attempt_report
 from pipelines.stepping import SUCCESS, Steps
 from pipelines.steps.finish import FINISH
@@ -241,12 +240,7 @@ def _write_json(tree: Mapping[str, Any], path: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the stage as a Beam job; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.curate", description="Other arguments are Beam's."
-    )
-    parser.add_argument("--run", required=True, type=Path, help="the run file")
-    parser.add_argument("--output", required=True, help="the run folder, in any place Beam knows")
-    parser.add_argument("--set", action="append", default=[], help="FIELD=VALUE, as llm-keras")
+    parser = job_arguments("pipelines.curate")
     parser.add_argument("--limit", type=int, help="documents of each source, for a quick look")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--incremental", action="store_true", help="add what is new or changed")

@@ -12,6 +12,7 @@ from llm_keras.data.decontamination import Contamination
 from pipelines import components, index, keys, storage
 from pipelines.counts import Counts
 from pipelines.files import SourceFile
+from pipelines.sources import KINDS
 from pipelines.stepping import Steps
 from pipelines.steps import rounds, unique
 from pipelines.steps.carry import PREVIOUS, Carry
@@ -21,7 +22,7 @@ from pipelines.steps.near import BANDS, NEAR, FindEdges, RemoveNear
 from pipelines.steps.read import Read
 from pipelines.steps.remember import REMEMBER, Remember
 from pipelines.steps.unique import RemoveEqual, Unique
-from pipelines.tasks import tasks_of
+from pipelines.tasks import largest_first, tasks_of
 from pipelines.workplace import CARRY, Workplace
 
 
@@ -82,7 +83,8 @@ def curated(
         )
         place = _compared_with(place, carried)
     settings = corpus.model_dump(mode="json", exclude=_LATER) | {"limit": limit}
-    tasks = [tuple(task) for task in tasks_of(map(sorted, sources), limit)]
+    in_pieces = {source.name: KINDS[source.kind].in_pieces for source in corpus.sources}
+    tasks = map(tuple, largest_first(tasks_of(map(sorted, sources), limit, in_pieces)))
     read = steps.perform("read", settings, tasks, Read(place))
     parts = sorted(int(number) for number in read.get("parts", {}))
     place = _without_duplicates(steps, place, parts)

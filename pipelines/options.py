@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import queue
 import re
 import sys
@@ -62,6 +63,21 @@ def _check_submitted(pipeline: beam.Pipeline) -> None:
         raise OnlyBuiltError(
             f"--dry_run: a job was built for {type(pipeline.runner).__name__}, and not submitted"
         )
+
+
+def job_arguments(module: str) -> argparse.ArgumentParser:
+    """What every stage takes that is a Beam job of its own; other arguments are Beam's.
+
+    Args:
+        module: The stage, as it is run with `python -m`.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {module}", description="Other arguments are Beam's."
+    )
+    parser.add_argument("--run", required=True, type=Path, help="the run file")
+    parser.add_argument("--output", required=True, help="the run folder, in any place Beam knows")
+    parser.add_argument("--set", action="append", default=[], help="FIELD=VALUE, as llm-keras")
+    return parser
 
 
 def told(error: LLMKerasError) -> int:

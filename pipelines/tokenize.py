@@ -9,7 +9,6 @@ Workers need the tokenizer and NumPy, not TensorFlow.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import errno
 import importlib
@@ -30,7 +29,7 @@ from llm_keras.tokenizers import sample
 from pipelines import corpus_manifest, document_index, storage
 from pipelines.counts import Counts, merge
 from pipelines.encode import Encode, Settings
-from pipelines.options import mistake_in, run_pipeline, told
+from pipelines.options import job_arguments, mistake_in, run_pipeline, told
 from pipelines.quiet import beam
 from pipelines.row_format import RowFormat
 from pipelines.write_records import WriteRecords
@@ -213,13 +212,7 @@ def _shards_in(corpus: str) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the stage as a Beam job; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipelines.tokenize", description="Other arguments are Beam's."
-    )
-    parser.add_argument("--run", required=True, type=Path, help="the run file")
-    parser.add_argument("--output", required=True, help="the run folder, in any place Beam knows")
-    parser.add_argument("--set", action="append", default=[], help="FIELD=VALUE, as llm-keras")
-    known, beam_arguments = parser.parse_known_args(arguments)
+    known, beam_arguments = job_arguments("pipelines.tokenize").parse_known_args(arguments)
     try:
         run = run_file.load(known.run, known.set)
         _tokenize_into(run, storage.absolute(known.output), beam_arguments)

@@ -101,7 +101,7 @@ def _archive(path: Path, source: config.Source) -> Iterator[Found]:
 
 def _table(path: Path, source: config.Source) -> Iterator[Found]:
     """Reads a table: its rows are files of many repositories, each with its licences."""
-    for found in parquet.read(path, source, source.columns or TABLE):
+    for found in parquet.read(path, source, fields=source.columns or TABLE):
         if isinstance(found, Unreadable):
             yield found
             continue

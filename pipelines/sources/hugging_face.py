@@ -33,8 +33,9 @@ import yaml
 from llm_keras import config
 from llm_keras.data import licences
 from pipelines.sources import arrow, json_lines, parquet, roots
-from pipelines.sources.record import Found, Passed, Text, Unreadable
+from pipelines.sources.record import Found, Passed, Piece, Text, Unreadable
 
+IN_PIECES = (*parquet.IN_PIECES, *json_lines.IN_PIECES)
 SUFFIXES = (*parquet.SUFFIXES, *arrow.SUFFIXES, *json_lines.SUFFIXES)
 REASONS = ("held_out_split", "not_in_card")
 
@@ -71,16 +72,26 @@ class Card(NamedTuple):
     files: tuple[DataFiles, ...] = ()
 
 
-def read(path: Path, source: config.Source) -> Iterator[Found]:
-    """Reads one file of a data set, with the licence and the configuration that its card names."""
+def read(path: Path, source: config.Source, piece: Piece | None = None) -> Iterator[Found]:
+    """Reads one file of a data set, with the licence and the configuration that its card names.
+
+    Args:
+        path: The file.
+        source: Its source.
+        piece: Reads a part of a table or of plain lines; None: all.
+    """
+    first = piece is None or piece.place == 0  # what is said once a file
     card, place = _card_above(path, source)
     found = next((each for each in card.files if each.pattern.fullmatch(place)), None)
     if Path(source.path).expanduser().is_dir():
+        reason = None
         if card.files and found is None:
-            yield Passed("not_in_card")
-            return
-        if _held_out(found.split if found else place):
-            yield Passed("held_out_split")
+            reason = "not_in_card"
+        elif _held_out(found.split if found else place):
+            reason = "held_out_split"
+        if reason is not None:
+            if first:
+                yield Passed(reason)
             return
     with path.open("rb") as file:
         if file.read(len(_POINTER)) == _POINTER:
@@ -88,7 +99,7 @@ def read(path: Path, source: config.Source) -> Iterator[Found]:
             return
     several = len({each.name for each in card.files}) > 1
     subset = found.name if found and several else None
-    for each in _rows(path, source):
+    for each in _rows(path, source, piece):
         if isinstance(each, Text):
             yield each._replace(
                 licence=licences.canonical(each.licence) if each.licence else card.licence,
@@ -98,11 +109,13 @@ def read(path: Path, source: config.Source) -> Iterator[Found]:
             yield each
 
 
-def _rows(path: Path, source: config.Source) -> Iterator[Text | Unreadable]:
+def _rows(path: Path, source: config.Source, piece: Piece | None) -> Iterator[Text | Unreadable]:
     name = path.name.lower()
     if name.endswith(parquet.SUFFIXES):
-        return parquet.read(path, source)
-    return (arrow if name.endswith(arrow.SUFFIXES) else json_lines).read(path, source)
+        return parquet.read(path, source, piece)
+    if name.endswith(arrow.SUFFIXES):
+        return arrow.read(path, source)
+    return json_lines.read(path, source, piece)
 
 
 def _held_out(split_or_path: str) -> bool:

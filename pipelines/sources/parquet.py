@@ -15,9 +15,9 @@ from typing import Any
 
 from llm_keras import config
 from pipelines.sources import compressed, tables
-from pipelines.sources.record import Text, Unreadable
+from pipelines.sources.record import Piece, Text, Unreadable
 
-SUFFIXES = (".parquet",)
+SUFFIXES = IN_PIECES = (".parquet",)
 
 #: No more is decoded at once, unless it is in the fewest rows.
 BATCH_BYTES, FEWEST_ROWS, MOST_ROWS = 64 * 2**20, 8, 1024
@@ -27,24 +27,31 @@ _MAGIC, _ENCRYPTED = b"PAR1", b"PARE"
 
 
 def read(
-    path: Path, source: config.Source, fields: config.Columns | None = None
+    path: Path,
+    source: config.Source,
+    piece: Piece | None = None,
+    fields: config.Columns | None = None,
 ) -> Iterator[Text | Unreadable]:
     """Reads one table.
 
     Args:
         path: The file.
         source: Its source.
+        piece: Reads a share of the row groups; None: all.
         fields: Which column is what; None: as the source says.
     """
-    fields = fields or source.fields
+    fields, piece = fields or source.fields, piece or Piece(0, 1)
     table, problem = _open(path, fields)
     if problem:
-        yield Unreadable(problem)
+        if piece.place == 0:  # once a file
+            yield Unreadable(problem)
         return
     columns = tables.wanted(table.schema_arrow, fields)
+    chosen = range(*piece.bounds(table.num_row_groups))
     first = 1
     for group in range(table.num_row_groups):
-        yield from _read_group(table, group, first, columns, fields, source.encoding)
+        if group in chosen:
+            yield from _read_group(table, group, first, columns, fields, source.encoding)
         first += table.metadata.row_group(group).num_rows
 
 

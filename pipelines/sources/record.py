@@ -9,6 +9,26 @@ from typing import NamedTuple
 MAXIMUM_RECORD_BYTES = 16 * 2**20
 
 
+class Piece(NamedTuple):
+    """A part of a file that is read alone; all pieces together are the file, once.
+
+    Args:
+        place: Of the piece, from 0.
+        of: How many there are.
+    """
+
+    place: int
+    of: int
+
+    def bounds(self, size: int) -> tuple[int, int]:
+        """Where it begins and ends in something of a size.
+
+        >>> [Piece(place, 3).bounds(10) for place in range(3)]
+        [(0, 3), (3, 6), (6, 10)]
+        """
+        return size * self.place // self.of, size * (self.place + 1) // self.of
+
+
 class Text(NamedTuple):
     """One text as it was found, with what the file says about it.
 

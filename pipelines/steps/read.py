@@ -29,7 +29,7 @@ from pipelines.counts import Counts
 from pipelines.files import SourceFile
 from pipelines.judge import Judge, Judged
 from pipelines.quiet import beam
-from pipelines.sources import KINDS, Found, Passed, Text, Unreadable
+from pipelines.sources import KINDS, Found, Passed, Piece, Text, Unreadable
 from pipelines.tasks import Task
 from pipelines.workplace import Workplace, part_number
 
@@ -65,11 +65,14 @@ class Skipped(NamedTuple):
     reason: str
 
 
-def read_file(file: SourceFile, source: config.Source) -> Iterator[Document | DeadLetter | Skipped]:
-    """Reads one file with its kind's reader."""
+def read_file(
+    file: SourceFile, source: config.Source, piece: tuple[int, int] | None = None
+) -> Iterator[Document | DeadLetter | Skipped]:
+    """Reads one file, or a piece of it, with its kind's reader."""
+    arguments = () if piece is None else (Piece(*piece),)
     try:
         with storage.local_copy(os.fsdecode(file.path)) as path:
-            for found in KINDS[source.kind].read(path, source):
+            for found in KINDS[source.kind].read(path, source, *arguments):
                 yield _described(found, file, source)
     except OSError as error:
         problem = f"cannot be read: {error.strerror or type(error).__name__}"
@@ -135,7 +138,8 @@ class _ReadTask(beam.DoFn):
         out = _TaskFiles(task, self.place)
         sources = {source.name: source for source in self.place.run.corpus.sources}
         found = itertools.chain.from_iterable(
-            read_file(file, sources[file.source]) for file in (SourceFile(*f) for f in task.files)
+            read_file(file, sources[file.source], task.piece)
+            for file in (SourceFile(*f) for f in task.files)
         )
         for each in itertools.islice(found, task.limit):
             if isinstance(each, Document) and each.id not in self.place.taken_down:
