@@ -20,6 +20,9 @@ from pathlib import Path
 
 from llm_keras.errors import LLMKerasError
 
+#: A process that forks must have no threads of its own, which libraries would start on import:
+#: OpenBLAS for matrix products and Arrow for its memory.
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 _CLIENT = Path(__file__).with_name("client.py")
 
 
@@ -58,6 +61,7 @@ class _Server:
                 stdin=subprocess.PIPE,  # it ends where this does
                 stdout=subprocess.PIPE,
                 stderr=file,
+                env=os.environ | _ONE_THREAD,
             )
         assert process.stdout is not None
         if process.stdout.readline() != b"ready\n":

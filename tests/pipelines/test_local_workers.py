@@ -34,6 +34,13 @@ def test_work_where_they_are_started_not_where_the_server_was(
     assert found[0] == found[1] != {}
 
 
+def test_come_of_a_process_with_one_thread(tmp_path):
+    """A thread that held a lock would hold it for ever in what is forked."""
+    local_workers.command(tmp_path / "log")
+    server = local_workers._server(os.getpid())._process.pid
+    assert len(list(Path(f"/proc/{server}/task").iterdir())) == 1
+
+
 def test_end_with_the_code_and_the_words_of_what_ended_them(tmp_path):
     """A worker that is not told where its runner is, as its own program says it."""
     log = tmp_path / "log"
