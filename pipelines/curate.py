@@ -71,8 +71,7 @@ def update(
     """Adds to the curation in `folder` what is new, complete or not at all.
 
     Files that are new or changed are read; documents of files that are changed or gone are
-    replaced. The others stay as they are, and a copy of one of them is a duplicate. Lines are
-    compared among new documents only.
+    replaced. The others stay as they are, and a copy of one of them is a duplicate.
 
     Args:
         run: The settings, those of the curation that is there.

@@ -92,16 +92,25 @@ def check(folder: str, near: config.Near | None) -> None:
 
 def tables(folder: str, step: str, numbers: Mapping[str, int], but: str) -> Iterator[keys.Rows]:
     """The keys of a step that other runs left, with this run's numbers of sources."""
-    for snapshot in snapshots(folder):
-        if snapshot.name == but:
-            continue
+    for snapshot, data in _files(folder, step, but):
         renumbered = np.array([numbers[name] for name in snapshot.sources], np.uint16)
-        for name in snapshot.files.get(step, ()):
-            data = storage.read(storage.join(folder, snapshot.name, name))
-            table = np.frombuffer(data, keys.DTYPE).copy()
-            table["source"] = renumbered[table["source"]]
-            table["rank"], table["part"], table["row"] = 0, keys.ELSEWHERE, 0
-            yield table
+        table = np.frombuffer(data, keys.DTYPE).copy()
+        table["source"] = renumbered[table["source"]]
+        table["rank"], table["part"], table["row"] = 0, keys.ELSEWHERE, 0
+        yield table
+
+
+def contents(folder: str, step: str, but: str) -> Iterator[bytes]:
+    """The files of a step that other runs left."""
+    for _, data in _files(folder, step, but):
+        yield data
+
+
+def _files(folder: str, step: str, but: str) -> Iterator[tuple[Snapshot, bytes]]:
+    for snapshot in snapshots(folder):
+        if snapshot.name != but:
+            for name in snapshot.files.get(step, ()):
+                yield snapshot, storage.read(storage.join(folder, snapshot.name, name))
 
 
 def write_keys(

@@ -20,7 +20,7 @@ from llm_keras.data.screening import normalize_url
 from pipelines import index, keys, storage
 from pipelines.counts import Counts, merge
 from pipelines.quiet import beam
-from pipelines.steps import near
+from pipelines.steps import lines, near
 from pipelines.steps.finish import count_kept
 from pipelines.workplace import CARRY, Workplace
 
@@ -111,6 +111,9 @@ def _remember(documents: list[Document], stem: str, place: Workplace) -> Counts:
         having = [document for document in documents if document.url]
         digests = [content_digest(normalize_url(document.url or "")) for document in having]
         tables["urls"] = _keys(digests, having, place)
+    if deduplicate.lines:
+        first, _ = lines.first_lines([document.text for document in documents])
+        tables[lines.LINES] = lines.digests_of(first)
     if deduplicate.near is not None:
         texts = [document.content.replace("\0", "\n") for document in documents]
         tables[near.BANDS] = near.banded(

@@ -2,6 +2,9 @@ r"""Step `lines`: a line stays where it stands first in the corpus, and goes eve
 
     part -> digest of each line -> by digest: the first part keeps it -> by part: which lines go
 
+What earlier runs kept stands before all of this one, which the index of earlier runs knows by the
+digests of their lines.
+
 Of equal lines in one part the first is sent alone; the others go in any case, which whoever reads
 the part finds out again. Lines are compared without case and white space around them, as C4's.
 """
@@ -9,13 +12,13 @@ the part finds out again. Lines are compared without case and white space around
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from llm_keras.data.document import Document
-from pipelines import keys, parts, storage
+from pipelines import index, keys, parts, storage
 from pipelines.quiet import beam
 from pipelines.workplace import Workplace
 
@@ -24,6 +27,8 @@ LINES = "lines"
 LINE = np.dtype(
     [("key0", np.uint64), ("key1", np.uint64), ("part", np.uint32), ("position", np.uint32)]
 )
+#: A line of an earlier run.
+DIGEST = np.dtype([("key0", np.uint64), ("key1", np.uint64)])
 
 
 class RemoveLines(beam.PTransform):
@@ -44,8 +49,13 @@ class RemoveLines(beam.PTransform):
         found = numbers | "Digests" >> beam.FlatMap(
             lambda part: _digests(place, part, partitions)
         ).with_outputs("counts", main="lines")
+        every = [found.lines]
+        if place.indices:
+            remembered = numbers.pipeline | "Remembered" >> beam.Create(place.indices)
+            every.append(remembered | "Recall" >> beam.ParDo(_Recall(place, partitions)))
         written = (
-            found.lines
+            every
+            | "AllLines" >> beam.Flatten()
             | "ByLine" >> beam.GroupByKey()
             | "Compare" >> beam.FlatMapTuple(lambda _, pieces: _compare(pieces))
             | "ByPart" >> beam.GroupByKey()
@@ -59,12 +69,45 @@ def _digests(place: Workplace, part: int, partitions: int) -> Iterator[Any]:
     first, again = first_lines(texts)
     counts = {"steps": {LINES: {"in": len(texts), "lines": sum(again)}}}
     yield beam.pvalue.TaggedOutput("counts", counts)
-    table = np.zeros(len(first), LINE)
-    digests = np.frombuffer(b"".join(first), np.uint8).reshape(-1, 16)
-    table["key0"], table["key1"] = keys.halves(digests)
-    table["part"], table["position"] = part, list(first.values())
+    table = _rows_of(digests_of(first), part)
+    table["position"] = list(first.values())
     spilled = storage.join(place.of(LINES), f"keys-{part:08d}.rows")
     yield from keys.spill(spilled, table, partitions)
+
+
+class _Recall(beam.DoFn):
+    """Lines that earlier runs left in a folder."""
+
+    def __init__(self, place: Workplace, partitions: int) -> None:
+        self.place, self.partitions = place, partitions
+
+    def process(self, folder: str) -> Iterator[tuple[int, keys.Place]]:
+        """Cuts them as this run's are cut."""
+        place = self.place
+        name = hashlib.sha256(folder.encode()).hexdigest()[:16]
+        for number, data in enumerate(index.contents(folder, LINES, place.snapshot)):
+            path = storage.join(place.of(LINES), f"recalled-{name}-{number:08d}.rows")
+            table = _rows_of(np.frombuffer(data, DIGEST), keys.ELSEWHERE)
+            yield from keys.spill(path, table, self.partitions)
+
+
+def _rows_of(digests: keys.Rows, part: int) -> keys.Rows:
+    table = np.zeros(len(digests), LINE)
+    table["key0"], table["key1"], table["part"] = digests["key0"], digests["key1"], part
+    return table
+
+
+def digests_of(lines: Iterable[bytes]) -> keys.Rows:
+    """Digests of lines, as an index remembers them."""
+    packed = np.frombuffer(b"".join(lines), np.uint8).reshape(-1, 16)
+    table = np.zeros(len(packed), DIGEST)
+    table["key0"], table["key1"] = keys.halves(packed)
+    return table
+
+
+def lines_of(place: Workplace, part: int) -> keys.Rows:
+    """The lines of the documents of a part that are left, each once."""
+    return digests_of(first_lines(_texts(place, part))[0])
 
 
 def _texts(place: Workplace, part: int) -> list[str]:
@@ -93,10 +136,14 @@ def first_lines(texts: Sequence[str]) -> tuple[dict[bytes, int], list[bool]]:
 
 def _compare(pieces: Any) -> Iterator[tuple[int, bytes]]:
     table = keys.gathered(pieces, LINE)
-    table = table[np.lexsort([table[name] for name in ("position", "part", "key1", "key0")])]
+    here = table["part"] != keys.ELSEWHERE
+    order = np.lexsort(
+        [*(table[name] for name in ("position", "part")), here, table["key1"], table["key0"]]
+    )
+    table, here = table[order], here[order]
     goes = np.zeros(len(table), bool)
     goes[1:] = (table["key0"][1:] == table["key0"][:-1]) & (table["key1"][1:] == table["key1"][:-1])
-    gone = table[goes]
+    gone = table[goes & here]
     for part in np.unique(gone["part"]):
         yield int(part), gone["position"][gone["part"] == part].tobytes()
 

@@ -7,7 +7,7 @@ from typing import Any
 from llm_keras import config
 from pipelines import index
 from pipelines.quiet import beam
-from pipelines.steps import near, unique
+from pipelines.steps import lines, near, unique
 from pipelines.steps.unique import Unique
 from pipelines.workplace import Workplace
 
@@ -51,6 +51,8 @@ def _remember(
     folder: str,
 ) -> dict[str, dict[str, int]]:
     tables = {way.name: unique.keys_of_part(part, place, way)[0] for way in ways}
+    if place.run.corpus.deduplicate.lines:
+        tables[lines.LINES] = lines.lines_of(place, part)
     if settings is not None:
         tables[near.BANDS] = near.digests_of(place, part, settings)[0]
     return index.write_keys(folder, f"{part:08d}", tables)

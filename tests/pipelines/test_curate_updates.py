@@ -77,6 +77,32 @@ def test_new_changed_and_lost_files_are_brought_up_to_date(
     assert update(run, folder) == 0
 
 
+def test_lines_are_compared_with_those_that_are_there(
+    make_run, tmp_path, folder, rows, prose, curation
+):
+    """A new document loses a line that is there; a changed file keeps those that it had itself."""
+    menu, end = "home about contact", "the end of the page"
+
+    def write(name, numbers, *lines):
+        texts = ["\n".join((*lines, prose(number))) for number in numbers]
+        (tmp_path / "lines" / name).write_text("\n".join(map(_line, texts)))
+
+    (tmp_path / "lines").mkdir()
+    run = make_run(tmp_path / "lines", kind="jsonl", deduplicate={"lines": True})
+    write("0.jsonl", range(10), menu)
+    write("1.jsonl", range(10, 20), end)
+    curate(run, folder)
+    assert _texts(rows, folder).count(f"{end}\n{prose(10)}") == 1
+    write("1.jsonl", range(10, 21), end)
+    write("2.jsonl", range(30, 33), menu.title())
+    assert update(run, folder) == 2
+    bodies = [prose(number) for number in (*range(21), *range(30, 33))]
+    bodies[0], bodies[10] = f"{menu}\n{bodies[0]}", f"{end}\n{bodies[10]}"
+    assert _texts(rows, folder) == sorted(bodies)
+    steps = {each["step"]: each for each in curation(folder)["steps"]}
+    assert steps["lines"]["lines"] == 10 + 3
+
+
 def test_files_and_counts_of_an_update_agree(run, lines, folder, hashes, curation, prose):
     curate(run, folder)
     (lines / "3.jsonl").write_text(_line(prose(70)))

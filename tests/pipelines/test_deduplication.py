@@ -181,6 +181,33 @@ def test_a_later_run_knows_what_an_earlier_one_kept(
     assert len(rows(folder.documents)) == 15
 
 
+def test_a_later_run_knows_the_lines_that_an_earlier_one_kept(
+    make_run, tmp_path, write, prose, rows, folder
+):
+    """Of two earlier runs; of its own lines each stays once, however often it is run."""
+    from llm_keras.run_folder import RunFolder
+
+    menu, greeting = "Home About Contact", "with kind regards"
+    deduplicate = {"lines": True, "index": str(tmp_path / "index")}
+    for number, line in enumerate((menu, greeting)):
+        texts = [f"{line}\n{prose(i)}" for i in range(number * 10, number * 10 + 10)]
+        path = write(f"earlier-{number}", [{"text": text} for text in texts])
+        earlier = RunFolder(tmp_path / f"earlier-{number}")
+        run = make_run(path, "jsonl", source={"name": f"s{number}"}, deduplicate=deduplicate)
+        curate(run, earlier)
+        kept = [each["text"] for each in rows(earlier.documents)]
+        assert sum(line in text for text in kept) == 1
+    bodies = [prose(i) for i in range(20, 30)]
+    texts = [f"{menu.lower()}\n{body}\n {greeting}\nthe end" for body in bodies]
+    path = write("later", [{"text": text} for text in texts])
+    run = make_run(path, kind="jsonl", source={"name": "later"}, deduplicate=deduplicate)
+    for _ in range(2):  # the same run again does not lose its own lines
+        curate(run, folder)
+        kept = sorted(each["text"] for each in rows(folder.documents))
+        assert sorted(text.removesuffix("\nthe end") for text in kept) == sorted(bodies)
+        assert sum(text.endswith("\nthe end") for text in kept) == 1
+
+
 def test_an_index_of_other_bands_is_refused(make_run, tmp_path, letters, folder):
     from llm_keras.errors import UserError
     from llm_keras.run_folder import RunFolder
