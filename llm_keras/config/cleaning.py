@@ -63,8 +63,9 @@ class Deduplication(Config):
     near: Near | None = Field(None, description="Nearly equal texts; null keeps them.")
     index: str | None = Field(
         None,
-        description="A folder that remembers documents of earlier runs: copies of them are dropped"
-        " here. This run adds its own when it is complete.",
+        description="A folder that remembers documents of earlier runs: copies of them,"
+        " and of their lines where lines is set, are dropped here. This run adds its own when it is"
+        " complete.",
     )
 
     @model_validator(mode="before")
