@@ -32,7 +32,9 @@ def score(network: Any, store: RecordStore, batch_size: int) -> Score:
     Raises:
         UserError: A shard is damaged; names file and byte.
     """
-    batch_nats = tf.function(_batch_nats, reduce_retracing=True)  # pairs have several lengths
+    batch_nats = tf.function(  # pairs have several lengths
+        _batch_nats, reduce_retracing=True, autograph=False
+    )
     nats, targets, done = 0.0, 0, 0
     with (
         console.progress("evaluate", total=store.num_rows, unit="rows") as bar,

@@ -117,7 +117,9 @@ def _write(
 ) -> None:
     model = text_model(network, tokenizer)
     servable = KINDS[network.settings.kind](model, tokenizer_model, generation)
-    tf.saved_model.save(servable, str(folder), signatures=servable.signatures())
+    # Nobody trains an export: its gradients would take as long again to trace and to load.
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(servable, str(folder), servable.signatures(), options)
 
 
 def _describe(

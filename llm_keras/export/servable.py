@@ -65,7 +65,7 @@ class Servable(tf.Module, ABC):
             "detokenize": (self.detokenize, [TOKENS, LENGTHS]),
         }
         return {
-            name: tf.function(function).get_concrete_function(*specs)
+            name: tf.function(function, autograph=False).get_concrete_function(*specs)
             for name, (function, specs) in functions.items()
         }
 
