@@ -14,8 +14,10 @@ import sys
 def main(address: str) -> int:
     """Gives this process's folder, variables and output to the server; returns the exit code."""
     asked = json.dumps({"folder": os.getcwd(), "environment": dict(os.environ)})  # noqa: PTH109
+    folder, name = os.path.split(address)
+    os.chdir(folder)  # the whole path may be longer than an address of a socket
     with socket.socket(socket.AF_UNIX) as server:
-        server.connect(address)
+        server.connect(name)
         socket.send_fds(server, [b"!"], [1, 2])
         server.sendall(asked.encode("utf-8", "surrogatepass"))
         server.shutdown(socket.SHUT_WR)

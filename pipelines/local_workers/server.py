@@ -107,8 +107,10 @@ def _work(folder: str, environment: dict[str, str], output: list[int]) -> NoRetu
 def main(address: str) -> None:
     """Serves at an address until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started it
+    folder, name = os.path.split(address)
+    os.chdir(folder)  # the whole path may be longer than an address of a socket
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(address)
+        listener.bind(name)
         listener.listen(64)
         gc.freeze()  # a collection in a worker would copy what all share
         os.write(1, b"ready\n")

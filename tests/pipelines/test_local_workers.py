@@ -41,6 +41,23 @@ def test_come_of_a_process_with_one_thread(tmp_path):
     assert len(list(Path(f"/proc/{server}/task").iterdir())) == 1
 
 
+def test_work_where_the_folder_of_temporary_files_has_a_long_name(tmp_path):
+    """Longer than the address of a socket may be."""
+    folder = tmp_path / ("long" * 40)
+    folder.mkdir()
+    program = (
+        "import pathlib, subprocess\n"
+        "from pipelines import local_workers\n"
+        f"command = local_workers.command(pathlib.Path({str(tmp_path / 'log')!r}))\n"
+        "raise SystemExit(subprocess.run(command, shell=True, env={}).returncode)\n"
+    )
+    variables = os.environ | {"TMPDIR": str(folder)}
+    done = subprocess.run([sys.executable, "-c", program], env=variables, check=False)
+    assert done.returncode == 1
+    assert "KeyError: 'CONTROL_API_SERVICE_DESCRIPTOR'" in (tmp_path / "log").read_text()
+    assert list(folder.iterdir()) == []
+
+
 def test_end_with_the_code_and_the_words_of_what_ended_them(tmp_path):
     """A worker that is not told where its runner is, as its own program says it."""
     log = tmp_path / "log"
