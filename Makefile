@@ -22,6 +22,9 @@ CURATION := .cache/curation-demo
 KIND ?= warc
 RUNS ?= 100000
 
+# Tests start some hundred processes: byte code is kept, whatever the variables say.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: quickstart test check format data data-translation data-curation fuzz lock setup
 .DELETE_ON_ERROR:
 
