@@ -15,9 +15,8 @@ from llm_keras import config, console
 from llm_keras.errors import UserError
 from pipelines import storage
 from pipelines.files import Listing, SourceFile
+from pipelines.hub import FOLDER
 from pipelines.sources import fetch
-
-FOLDER = "fetched"
 
 
 def fetched(source: config.Source, listing: Listing, corpus: str) -> Listing:

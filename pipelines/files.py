@@ -108,7 +108,7 @@ def find(source: config.Source) -> Listing:
         UserError: Nothing is there, or nothing of the kind, or it cannot be listed.
     """
     _check_encoding(source)
-    if hub.is_of_hub(source):
+    if source.is_of_hub:
         hub.check(source)
         # Its path stands for files that are not here yet.
         return Listing([SourceFile(source.name, source.path, b"", 0, 0)], 0, [])

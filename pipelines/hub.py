@@ -31,17 +31,12 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
     from huggingface_hub.hf_api import RepoFile
 
-SCHEME = "hf://"
+#: Of what was fetched, beside the corpus.
 FOLDER = "fetched"
 #: Says what a copy is of; hidden, and so no reader takes it for a file of the data set.
 RECORD = ".downloaded.json"
 CARD = "README.md"
 _AT_ONCE = 8
-
-
-def is_of_hub(source: config.Source) -> bool:
-    """Whether the path of a source is one of the Hub's."""
-    return source.path.startswith(SCHEME)
 
 
 def check(source: config.Source) -> None:
@@ -70,7 +65,7 @@ def with_copies(run: config.Run, corpus: str) -> config.Run:
         UserError: Something cannot be had.
     """
     sources = tuple(
-        _copied(source, corpus) if is_of_hub(source) else source for source in run.corpus.sources
+        _copied(source, corpus) if source.is_of_hub else source for source in run.corpus.sources
     )
     return run.model_copy(update={"corpus": run.corpus.model_copy(update={"sources": sources})})
 
@@ -80,7 +75,7 @@ def downloads(run: config.Run, corpus: str) -> dict[str, Any]:
     return {
         source.name: json.loads((_folder(source, corpus) / RECORD).read_bytes())
         for source in run.corpus.sources
-        if is_of_hub(source)
+        if source.is_of_hub
     }
 
 

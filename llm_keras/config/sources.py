@@ -167,11 +167,11 @@ class Source(Config):
             raise ValueError(
                 f"source {self.name}: target_field belongs to kind jsonl, not {self.kind}"
             )
-        if self.path.startswith("hf://") and self.kind != "hugging_face":
+        if self.is_of_hub and self.kind != "hugging_face":
             raise ValueError(
                 f"source {self.name}: kind hugging_face reads {self.path}, not {self.kind}"
             )
-        if self.allow_network and not self.path.startswith("hf://"):
+        if self.allow_network and not self.is_of_hub:
             raise ValueError(
                 f"source {self.name}: allow_network belongs to a path of hf://, not {self.path}"
             )
@@ -203,6 +203,11 @@ class Source(Config):
     def has_targets(self) -> bool:
         """Whether each document is a pair: what is given, and what is to be answered."""
         return self.target_path is not None or self.fields.target is not None
+
+    @property
+    def is_of_hub(self) -> bool:
+        """Whether its path names a data set of the Hugging Face Hub."""
+        return self.path.startswith("hf://")
 
     @property
     def is_private(self) -> bool:

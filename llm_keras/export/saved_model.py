@@ -117,7 +117,7 @@ def _write(
 ) -> None:
     model = text_model(network, tokenizer)
     servable = KINDS[network.settings.kind](model, tokenizer_model, generation)
-    # Nobody trains an export: its gradients would take as long again to trace and to load.
+    # Nobody trains an export, and its gradients take long to trace.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(servable, str(folder), servable.signatures(), options)
 

@@ -1,9 +1,9 @@
 """Readers of corpus sources: one file a kind, listed in `KINDS`.
 
 A reader is a function `(path, source) -> texts and what could not be read`; some take a third
-argument, the piece of a large file that they are to read. It streams, knows nothing
-of Beam, and raises nothing about the content of a file: bad content is `Unreadable`. Only two files
-that are not aligned stop everything: each of their pairs would be wrong.
+argument, the piece of a large file that they are to read. It streams, knows nothing of Beam, and
+raises nothing about the content of a file: bad content is `Unreadable`. Only two files that are not
+aligned stop everything: each of their pairs would be wrong.
 """
 
 from __future__ import annotations

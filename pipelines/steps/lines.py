@@ -20,6 +20,7 @@ import numpy as np
 from llm_keras.data.document import Document
 from pipelines import index, keys, parts, storage
 from pipelines.quiet import beam
+from pipelines.steps.unique import Recall
 from pipelines.workplace import Workplace
 
 LINES = "lines"
@@ -52,7 +53,8 @@ class RemoveLines(beam.PTransform):
         every = [found.lines]
         if place.indices:
             remembered = numbers.pipeline | "Remembered" >> beam.Create(place.indices)
-            every.append(remembered | "Recall" >> beam.ParDo(_Recall(place, partitions)))
+            recall = Recall(place, partitions, LINES, _remembered)
+            every.append(remembered | "Recall" >> beam.ParDo(recall))
         written = (
             every
             | "AllLines" >> beam.Flatten()
@@ -75,20 +77,10 @@ def _digests(place: Workplace, part: int, partitions: int) -> Iterator[Any]:
     yield from keys.spill(spilled, table, partitions)
 
 
-class _Recall(beam.DoFn):
-    """Lines that earlier runs left in a folder."""
-
-    def __init__(self, place: Workplace, partitions: int) -> None:
-        self.place, self.partitions = place, partitions
-
-    def process(self, folder: str) -> Iterator[tuple[int, keys.Place]]:
-        """Cuts them as this run's are cut."""
-        place = self.place
-        name = hashlib.sha256(folder.encode()).hexdigest()[:16]
-        for number, data in enumerate(index.contents(folder, LINES, place.snapshot)):
-            path = storage.join(place.of(LINES), f"recalled-{name}-{number:08d}.rows")
-            table = _rows_of(np.frombuffer(data, DIGEST), keys.ELSEWHERE)
-            yield from keys.spill(path, table, self.partitions)
+def _remembered(folder: str, step: str, place: Workplace) -> Iterator[keys.Rows]:
+    """The lines that earlier runs left in a folder."""
+    for data in index.contents(folder, step, place.snapshot):
+        yield _rows_of(np.frombuffer(data, DIGEST), keys.ELSEWHERE)
 
 
 def _rows_of(digests: keys.Rows, part: int) -> keys.Rows:

@@ -125,19 +125,36 @@ def keys_of_part(part: int, place: Workplace, how: Unique) -> tuple[keys.Rows, i
     return keys.build(found, names, ranks, place.source_numbers, part, rows), len(left)
 
 
-class Recall(beam.DoFn):
-    """Keys that earlier runs left in a folder."""
+def remembered_keys(folder: str, step: str, place: Workplace) -> Iterator[keys.Rows]:
+    """The keys of documents that earlier runs left in a folder."""
+    return index.tables(folder, step, place.source_numbers, place.snapshot)
 
-    def __init__(self, place: Workplace, partitions: int, step: str) -> None:
+
+class Recall(beam.DoFn):
+    """What earlier runs left of a step in a folder.
+
+    Args:
+        place: Where this run's parts are.
+        partitions: How many workers may compare at once.
+        step: Its name.
+        remembered: (folder, step, place) -> tables.
+    """
+
+    def __init__(
+        self,
+        place: Workplace,
+        partitions: int,
+        step: str,
+        remembered: Callable[[str, str, Workplace], Iterator[keys.Rows]] = remembered_keys,
+    ) -> None:
         self.place, self.partitions, self.step = place, partitions, step
+        self.remembered = remembered
 
     def process(self, folder: str) -> Iterator[tuple[int, keys.Place]]:
-        """Cuts them as this run's are cut."""
-        place = self.place
+        """Cuts it as this run's is cut."""
         name = hashlib.sha256(folder.encode()).hexdigest()[:16]
-        tables = index.tables(folder, self.step, place.source_numbers, place.snapshot)
-        for number, table in enumerate(tables):
-            path = storage.join(place.of(self.step), f"recalled-{name}-{number:08d}.rows")
+        for number, table in enumerate(self.remembered(folder, self.step, self.place)):
+            path = storage.join(self.place.of(self.step), f"recalled-{name}-{number:08d}.rows")
             yield from keys.spill(path, table, self.partitions)
 
 
